@@ -1,0 +1,78 @@
+"""Text as it may leave for the API: clean, present or absent, and of bounded length."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+
+from django_moloco_rmp.exceptions import InvalidEventError
+
+#: Longest identifier, event id, page id and referrer page id, in characters.
+#: https://mcm-docs.moloco.com/docs/user-event-data-specifications
+MAX_ID_LENGTH = 128
+
+_UNCLEAN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_DIGEST_LENGTH = 16
+
+
+def clean(value: str) -> str:
+    """
+    Return ``value`` without what some JSON reader or database refuses.
+
+    White space controls become a space, other control characters go, and unpaired surrogates
+    (undecodable bytes of a request, for one) become U+FFFD. A subclass such as ``SafeString``
+    comes back as a plain ``str``.
+    """
+    return _UNCLEAN.sub(_substitute, value)
+
+
+def _substitute(match: re.Match[str]) -> str:
+    character = match[0]
+    if character >= "\ud800":
+        return "\N{REPLACEMENT CHARACTER}"
+    return " " if character.isspace() else ""
+
+
+def optional_text(field: str, value: object, *, limit: int | None = None) -> str | None:
+    """
+    Return the cleaned text, or None if there is none: the API takes blank for absent.
+
+    :param field: path of the value, for the error
+    :param limit: most characters allowed
+    :raises InvalidEventError: not a ``str``, or too long
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidEventError(
+            field, f"must be a str, not {type(value).__name__}", "Pass str(value) or None."
+        )
+    text = clean(value)
+    if not text.strip():
+        return None
+    if limit is not None and len(text) > limit:
+        raise InvalidEventError(
+            field,
+            f"is {len(text)} characters long, more than {limit}",
+            "Pass a hash of it: an HMAC-SHA-256 in hexadecimal has 64 characters.",
+        )
+    return text
+
+
+def shorten_page_id(value: str) -> str:
+    """
+    Return a page id of at most 128 characters, the same one for the same page every time.
+
+    A longer value loses query and fragment; if it is still too long it is cut, and a hash of the
+    whole takes the place of the rest so that different pages stay different. Applying the rule
+    again changes nothing.
+    """
+    if len(value) <= MAX_ID_LENGTH:
+        return value
+    path = re.split(r"[?#]", value, maxsplit=1)[0]
+    if path.strip() and len(path) <= MAX_ID_LENGTH:
+        return path
+    # Nothing before the query: hash the query, since it is all that tells the pages apart.
+    whole = path if path.strip() else value
+    digest = sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    return f"{path[: MAX_ID_LENGTH - 1 - _DIGEST_LENGTH]}~{digest}"
