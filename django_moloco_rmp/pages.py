@@ -1,0 +1,181 @@
+"""
+Page ids: the name of the page a shopper is on, and of the one the shopper came from.
+
+Nothing is stored for this. A referrer within the shop is a URL, and the URLconf knows its view.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from django.conf import settings
+from django.conf.urls.i18n import is_language_prefix_patterns_used
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
+from django.urls import Resolver404, ResolverMatch, resolve
+from django.utils.translation import get_language_from_path, override
+
+from django_moloco_rmp.exceptions import InvalidEventError
+
+#: The attribute by which a decorated view carries the template of its page id.
+PAGE_ATTRIBUTE = "moloco_page"
+
+#: Longest Referer header that is looked at, in characters.
+MAX_REFERER_LENGTH = 2048
+
+_HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
+_DEFAULT_PORT = re.compile(r":(80|443)?\Z")
+
+
+def page_of(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
+    """
+    Return the page id of a view, or None if the view has no name as a page.
+
+    The template comes from the view's decorator or from ``pages``, and is filled in with what the
+    URL captured: ``CATEGORY:{slug}``, or ``CATEGORY:{0}`` for groups without a name.
+
+    :param pages: names of URLs, with their namespaces, to templates
+    :raises InvalidEventError: the template asks for what the URL does not have
+    """
+    template = getattr(match.func, PAGE_ATTRIBUTE, None) or pages.get(match.view_name)
+    if template is None:
+        return None
+    try:
+        return str(template).format(*match.args, **match.kwargs)
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
+        captured = ", ".join(match.kwargs) or "nothing by name"
+        raise InvalidEventError(
+            "page_id",
+            f"template {template!r} of view {match.view_name!r} cannot be filled in"
+            f" ({type(error).__name__}); its URL captures {captured}",
+            "Use only what the URL captures, or give the URL pattern a default for it.",
+        ) from error
+
+
+def route_of(match: ResolverMatch) -> str:
+    """
+    Return the stand-in for the page id of a view without one: its route, ``/orders/<token>/``.
+
+    Unlike a path it holds nothing of what the URL captured, so no token or id can leak.
+    """
+    return f"/{match.route or ''}"
+
+
+def current_page(request: HttpRequest, pages: Mapping[str, str]) -> str | None:
+    """
+    Return the id of the page the shopper is looking at.
+
+    An endpoint that is no page itself, such as the POST that fills a cart, counts as the page
+    which the shopper sent it from.
+
+    :param pages: as for :func:`page_of`
+    :raises InvalidEventError: as :func:`page_of` does
+    """
+    match = request.resolver_match
+    if match is None:
+        return None
+    page = page_of(match, pages)
+    if page is not None:
+        return page
+    if _is_read(request):
+        return route_of(match)
+    referer = _referer(request)
+    if referer is None or not _is_internal(request, referer):
+        return None
+    return _internal_page(request, referer, pages)
+
+
+def referrer_page(request: HttpRequest, pages: Mapping[str, str]) -> str | None:
+    """
+    Return the id of the page the shopper came from.
+
+    Within the shop this is the page id of the referrer's view, or else its route, or its path when
+    it is not in the URLconf. For other sites it is host and path, without query and fragment.
+    None if there is no referrer, and on an endpoint whose current page is the referrer already.
+
+    :param pages: as for :func:`page_of`
+    :raises InvalidEventError: as :func:`page_of` does
+    """
+    referer = _referer(request)
+    if referer is None:
+        return None
+    match = request.resolver_match
+    if not _is_read(request) and (match is None or page_of(match, pages) is None):
+        return None
+    internal = _is_internal(request, referer)
+    if internal is None:
+        return None
+    return _internal_page(request, referer, pages) if internal else _external_page(referer)
+
+
+def external_referrer(request: HttpRequest) -> str | None:
+    """Return host and path of the other site that the shopper came from, or None."""
+    referer = _referer(request)
+    if referer is None or _is_internal(request, referer) is not False:
+        return None
+    return _external_page(referer)
+
+
+def _is_read(request: HttpRequest) -> bool:
+    return request.method in {"GET", "HEAD"}
+
+
+def _referer(request: HttpRequest) -> SplitResult | None:
+    header: str = request.META.get("HTTP_REFERER", "")
+    value = header[:MAX_REFERER_LENGTH]
+    if not value.isprintable():
+        return None
+    try:
+        parts = urlsplit(value.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or host is None or not _HOST.fullmatch(host):
+        return None
+    # hostname is in lower case, and has lost brackets and user name.
+    netloc = f"[{host}]" if ":" in host else host
+    return parts._replace(netloc=netloc if port is None else f"{netloc}:{port}")
+
+
+def _is_internal(request: HttpRequest, referer: SplitResult) -> bool | None:
+    """Return whether the referrer is on the shop's own host; None if that is not known."""
+    try:
+        host = request.get_host()
+    except DisallowedHost:
+        return None
+    # The scheme is not compared: behind a proxy that ends TLS it is often the wrong one.
+    return _DEFAULT_PORT.sub("", referer.netloc) == _DEFAULT_PORT.sub("", host.lower())
+
+
+def _internal_page(request: HttpRequest, referer: SplitResult, pages: Mapping[str, str]) -> str:
+    path = referer.path or "/"
+    prefix = request.META.get("SCRIPT_NAME", "").rstrip("/")
+    decoded = unquote(path)
+    # Outside of the prefix is another site. (Of "/shopping", "ping" would be left: no path at all.)
+    if decoded.startswith(prefix):
+        match = _resolve(request, decoded.removeprefix(prefix) or "/")
+        if match is not None:
+            return page_of(match, pages) or route_of(match)
+    return path
+
+
+def _resolve(request: HttpRequest, path: str) -> ResolverMatch | None:
+    urlconf = getattr(request, "urlconf", None) or settings.ROOT_URLCONF
+    try:
+        return resolve(path, urlconf)
+    except Resolver404:
+        pass
+    if not is_language_prefix_patterns_used(urlconf)[0]:
+        return None
+    # The shopper may have come from a page in another language, by switching it for example.
+    with override(get_language_from_path(path) or settings.LANGUAGE_CODE):
+        try:
+            return resolve(path, urlconf)
+        except Resolver404:
+            return None
+
+
+def _external_page(referer: SplitResult) -> str:
+    return referer.netloc + ("" if referer.path == "/" else referer.path)
