@@ -1,0 +1,164 @@
+"""System checks: what ``manage.py check`` says of the settings. Ids are never used again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from string import Formatter
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from django_moloco_rmp.client import endpoint
+from django_moloco_rmp.conf import NAME, Settings, get_settings, problems
+
+MIDDLEWARE = "django_moloco_rmp.middleware.MolocoMiddleware"
+_BEFORE = (
+    "django.middleware.cache.UpdateCacheMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
+_IDS = {
+    "shape": "moloco_rmp.E001",
+    "unknown": "moloco_rmp.E002",
+    "missing": "moloco_rmp.E003",
+    "invalid": "moloco_rmp.E004",
+}
+_SHORTEST_KEY = 32
+
+Apps = Sequence[AppConfig] | None
+
+
+def _settings() -> Settings | None:
+    try:
+        return get_settings()
+    except ImproperlyConfigured:
+        return None  # check_settings says why
+
+
+def check_settings(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """E001 to E005, W005: ``MOLOCO_RMP`` and its keys."""
+    found: list[CheckMessage] = [
+        Error(
+            f"{NAME if fault.key is None else f'{NAME}[{fault.key!r}]'} {fault.rule}.",
+            hint=fault.fix,
+            id=_IDS[fault.kind],
+        )
+        for fault in problems()
+    ]
+    settings = _settings()
+    if settings is None or not settings.enabled:
+        return found
+    try:
+        url = endpoint(
+            settings.platform_id,
+            platform_name=settings.platform_name,
+            domain_suffix=settings.domain_suffix,
+            base_url=settings.base_url,
+        )
+    except ValueError as error:
+        hint = "Compare PLATFORM_ID, PLATFORM_NAME, DOMAIN_SUFFIX and BASE_URL with Moloco's."
+        return [
+            *found,
+            Error(f"{NAME} gives no address: {error}.", hint=hint, id="moloco_rmp.E005"),
+        ]
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+        found.append(
+            CheckWarning(
+                f"{NAME}['BASE_URL'] is not encrypted.",
+                hint="Use https://, or the API key travels in clear.",
+                id="moloco_rmp.W005",
+            )
+        )
+    return found
+
+
+def check_pages(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """W001, E006: names of URLs and templates in PAGES."""
+    settings = _settings()
+    if settings is None or not settings.pages:
+        return []
+    names = set(_view_names(get_resolver().url_patterns, ""))
+    found: list[CheckMessage] = []
+    for name, template in settings.pages.items():
+        if name not in names:
+            found.append(
+                CheckWarning(
+                    f"{NAME}['PAGES'] names {name!r}, which is no name of a URL.",
+                    hint="Write it as {% url %} does, with its namespaces.",
+                    id="moloco_rmp.W001",
+                )
+            )
+        try:
+            list(Formatter().parse(template))
+        except ValueError as error:
+            found.append(
+                Error(
+                    f"{NAME}['PAGES'][{name!r}] is no template: {error}.",
+                    hint="Write placeholders as in 'CATEGORY:{slug}'.",
+                    id="moloco_rmp.E006",
+                )
+            )
+    return found
+
+
+def _view_names(patterns: Any, namespace: str) -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from _view_names(pattern.url_patterns, inner)
+        elif isinstance(pattern, URLPattern) and pattern.name:
+            yield namespace + pattern.name
+
+
+def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """W002, E007: the middleware is there, and in its place."""
+    middleware = list(django_settings.MIDDLEWARE)
+    if MIDDLEWARE not in middleware:
+        return [
+            CheckWarning(
+                "MolocoMiddleware is missing: no event will know its shopper.",
+                hint=f"Add {MIDDLEWARE!r} to MIDDLEWARE, after the authentication's.",
+                id="moloco_rmp.W002",
+            )
+        ]
+    place = middleware.index(MIDDLEWARE)
+    return [
+        Error(
+            f"MolocoMiddleware stands before {other.rpartition('.')[2]}.",
+            hint="Move it after, so that session, user and cache see what they need.",
+            id="moloco_rmp.E007",
+        )
+        for other in _BEFORE
+        if other in middleware[place:]
+    ]
+
+
+def check_hash_key(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """W003, W004 (deployment): HASH_KEY is set, and long enough."""
+    settings = _settings()
+    if settings is None or not settings.enabled:
+        return []
+    if settings.hash_key is None:
+        return [
+            CheckWarning(
+                f"{NAME}['HASH_KEY'] is not set, and identifiers hang on SECRET_KEY.",
+                hint="Set it once and for all: a new SECRET_KEY would rename every shopper.",
+                id="moloco_rmp.W003",
+            )
+        ]
+    if len(settings.hash_key) < _SHORTEST_KEY:
+        return [
+            CheckWarning(
+                f"{NAME}['HASH_KEY'] is shorter than {_SHORTEST_KEY} characters.",
+                hint="Use python -c 'import secrets; print(secrets.token_urlsafe(48))'.",
+                id="moloco_rmp.W004",
+            )
+        ]
+    return []

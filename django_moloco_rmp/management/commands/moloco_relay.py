@@ -1,0 +1,58 @@
+"""``manage.py moloco_relay``."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from django_moloco_rmp.conf import get_settings
+from django_moloco_rmp.outbox import Outbox, default_alias
+from django_moloco_rmp.relay import Relay, relay_from_settings
+
+
+class Command(BaseCommand):
+    """Runs a relay in this process."""
+
+    help = (
+        "Sends the events in the outbox to Moloco, until SIGTERM or Ctrl-C. It then finishes what "
+        "is being sent and hands back the rest; a second signal ends it at once. Any number of "
+        "relays may run at the same time."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the options."""
+        parser.add_argument(
+            "--until-empty",
+            action="store_true",
+            help="end when nothing is due; events that wait for a later try stay",
+        )
+        parser.add_argument("--max-events", type=int, help="end after this many events")
+        parser.add_argument("--database", help="alias of the outbox's database")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until stopped, or as far as the options say."""
+        if options["max_events"] is not None and options["max_events"] < 1:
+            raise CommandError("--max-events takes a number from 1 up.")
+        if not get_settings().enabled:
+            raise CommandError("MOLOCO_RMP['ENABLED'] is False: nothing is sent.")
+        using = options["database"] or default_alias()
+        relay = relay_from_settings(using)
+        _stop_on_signals(relay)
+        tally = relay.run(until_empty=options["until_empty"], max_events=options["max_events"])
+        self.stdout.write(
+            f"delivered {tally.delivered}, to be tried again {tally.rescheduled}, "
+            f"rejected {tally.rejected}, handed back {tally.released}; "
+            f"{Outbox(using).pending()} pending"
+        )
+
+
+def _stop_on_signals(relay: Relay) -> None:
+    def stop(number: int, frame: object) -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_DFL)
+        relay.stop()
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, stop)

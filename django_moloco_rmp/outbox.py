@@ -1,0 +1,200 @@
+"""
+The outbox: events written in the shop's own transaction, and taken out again under a lease.
+
+Every statement runs alike on each database. Outside of the shop's transaction each stands alone,
+so that no lock is held between two of them, and none reads before it writes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db import DatabaseError, connections, router, transaction
+from django.db.models import F
+from django.db.models.constants import OnConflict
+
+from django_moloco_rmp.database import DatabaseNow
+from django_moloco_rmp.events import Event
+from django_moloco_rmp.exceptions import DeliveryError
+from django_moloco_rmp.wire import dumps
+
+_PENDING, _SENT, _REJECTED = 0, 1, 2
+_MYSQL_DEADLOCK = 1213
+_PRUNE_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An event that a relay holds a lease on."""
+
+    pk: int
+    event_id: str
+    event_type: str
+    payload: str = field(repr=False)
+    keeps_id: bool
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What one claim got: the events, and the token that fences whatever is written back."""
+
+    token: str
+    events: tuple[Claimed, ...]
+
+
+def default_alias() -> str:
+    """Return the alias of the database that events are written to."""
+    return router.db_for_write(_model())
+
+
+def _model() -> Any:
+    # By name: importing the package must work before the app registry is ready.
+    return apps.get_model("moloco_rmp", "OutboxEvent")
+
+
+class Outbox:
+    """
+    The outbox of one database.
+
+    :param using: the database's alias
+    """
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+
+    @property
+    def _rows(self) -> Any:
+        return _model()._base_manager.using(self.using)
+
+    def record(self, event: Event, *, keeps_id: bool) -> bool:
+        """
+        Write an event in the transaction that is open on this database, if any.
+
+        :param keeps_id: whether the id stays known after delivery
+        :return: False if the id is known already; nothing was written then
+        :raises django.db.DatabaseError: the row could not be written. The surrounding transaction
+            stays usable, unless the database itself has ended it, which marks it for rollback.
+        """
+        connection = connections[self.using]
+        values = (event.id, event.event_type.value, dumps(event), keeps_id)
+        # Only PostgreSQL gives up the whole transaction for one failed statement.
+        if connection.vendor == "postgresql" and connection.in_atomic_block:
+            with transaction.atomic(using=self.using):
+                return self._insert(values)
+        try:
+            return self._insert(values)
+        except DatabaseError as error:
+            if connection.in_atomic_block and _ends_transaction(connection.vendor, error):
+                # The shop's statements are gone too: what follows must not commit as if not.
+                connection.set_rollback(True)
+            raise
+
+    def _insert(self, values: tuple[str, str, str, bool]) -> bool:
+        connection = connections[self.using]
+        meta = _model()._meta
+        names = ("event_id", "event_type", "payload", "keeps_id")
+        fields = [meta.get_field(name) for name in names]
+        quote = connection.ops.quote_name
+        ignore = OnConflict.IGNORE
+        suffix = connection.ops.on_conflict_suffix_sql(fields, ignore, (), ())
+        statement = (
+            f"{connection.ops.insert_statement(on_conflict=ignore)} {quote(meta.db_table)}"
+            f" ({', '.join(quote(each.column) for each in fields)})"
+            f" VALUES ({', '.join(['%s'] * len(fields))}) {suffix}"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return bool(cursor.rowcount)
+
+    def claim(self, limit: int, lease: timedelta) -> Lease:
+        """
+        Take up to ``limit`` due events, oldest first, which nobody else gets while the lease runs.
+        """
+        due = self._due().order_by("available_at", "id").values_list("pk", flat=True)[:limit]
+        keys = list(due)
+        token = secrets.token_hex(16)
+        if not keys:
+            return Lease(token, ())
+        self._due().filter(pk__in=keys).update(
+            available_at=DatabaseNow() + lease, lease_token=token, attempts=F("attempts") + 1
+        )
+        held = self._rows.filter(pk__in=keys, lease_token=token).order_by("id")
+        rows = held.values_list(
+            "pk", "event_id", "event_type", "payload", "keeps_id", "failures", named=False
+        )
+        return Lease(token, tuple(Claimed(*row) for row in rows))
+
+    def _due(self) -> Any:
+        return self._rows.filter(state=_PENDING, available_at__lte=DatabaseNow())
+
+    def delivered(self, token: str, events: Iterable[Claimed]) -> int:
+        """Forget delivered events, but for the ids that have to stay known; return how many."""
+        done = list(events)
+        plain = [event.pk for event in done if not event.keeps_id]
+        kept = [event.pk for event in done if event.keeps_id]
+        count = 0
+        if plain:
+            count += self._rows.filter(pk__in=plain, lease_token=token).delete()[0]
+        if kept:
+            count += self._rows.filter(pk__in=kept, lease_token=token).update(
+                state=_SENT, payload="", lease_token="", finished_at=DatabaseNow(), last_error=""
+            )
+        return count
+
+    def reschedule(self, token: str, event: Claimed, wait: timedelta, error: DeliveryError) -> int:
+        """Make an event due again after ``wait``, with one failure more; return how many."""
+        return int(
+            self._rows.filter(pk=event.pk, lease_token=token).update(
+                available_at=DatabaseNow() + wait,
+                lease_token="",
+                failures=F("failures") + 1,
+                last_status=error.status,
+                last_error=error.message[:500],
+            )
+        )
+
+    def reject(self, token: str, event: Claimed, error: DeliveryError) -> int:
+        """Keep an event that was refused for good, with the vendor's message; return how many."""
+        return int(
+            self._rows.filter(pk=event.pk, lease_token=token).update(
+                state=_REJECTED,
+                lease_token="",
+                finished_at=DatabaseNow(),
+                last_status=error.status,
+                last_error=error.message[:500],
+            )
+        )
+
+    def release(self, token: str, events: Iterable[Claimed]) -> int:
+        """Hand back events that were not sent, due at once; return how many."""
+        keys = [event.pk for event in events]
+        return int(
+            self._rows.filter(pk__in=keys, lease_token=token).update(
+                available_at=DatabaseNow(), lease_token="", attempts=F("attempts") - 1
+            )
+        )
+
+    def prune(self, *, dedupe: timedelta, rejected: timedelta) -> int:
+        """Delete what has been kept long enough, in batches; return how many rows."""
+        return self._prune(_SENT, dedupe) + self._prune(_REJECTED, rejected)
+
+    def _prune(self, state: int, age: timedelta) -> int:
+        old = self._rows.filter(state=state, finished_at__lt=DatabaseNow() - age)
+        deleted = 0
+        while keys := list(old.order_by("finished_at").values_list("pk", flat=True)[:_PRUNE_BATCH]):
+            deleted += self._rows.filter(pk__in=keys, state=state).delete()[0]
+        return deleted
+
+    def pending(self) -> int:
+        """Return how many events wait, those in flight included."""
+        return int(self._rows.filter(state=_PENDING).count())
+
+
+def _ends_transaction(vendor: str, error: DatabaseError) -> bool:
+    return vendor == "mysql" and error.args[:1] == (_MYSQL_DEADLOCK,)

@@ -1,0 +1,203 @@
+"""
+The values of ``MOLOCO_RMP``: how each key is checked, and how it is read from the environment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+
+from django.utils.module_loading import import_string
+
+from django_moloco_rmp.choices import ChannelType
+from django_moloco_rmp.money import CURRENCIES
+
+#: The most that TRUSTED_PROXIES takes as a number of proxies.
+MAX_PROXIES = 64
+RELAYS = ("thread", "command", "off")
+
+
+class FaultError(ValueError):
+    """A value that breaks its rule."""
+
+    def __init__(self, rule: str, fix: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.fix = fix
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise FaultError("must be a text without line breaks", "Pass a str that is not blank.")
+    return value.strip()
+
+
+def _optional(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else parse(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise FaultError("must be True or False", "Pass a bool, not a text.")
+    return value
+
+
+def _count(least: int, most: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise FaultError(f"must be an int from {least} to {most}", "Pass a number in range.")
+        return value
+
+    return parse
+
+
+def _one_of(*values: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in values:
+            raise FaultError(f"is not one of {', '.join(values)}", "Pass one of these texts.")
+        return str(value)
+
+    return parse
+
+
+def _base_url(value: Any) -> str:
+    url = _text(value)
+    if not url.startswith(("https://", "http://")):
+        raise FaultError("must start with https://", "Pass the origin, as in https://host.")
+    return url
+
+
+def _pages(value: Any) -> Mapping[str, str]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(text, str) and text for pair in value.items() for text in pair
+    ):
+        raise FaultError(
+            "must map URL names to page id templates", "Pass {'shop:category': 'CATEGORY:{slug}'}."
+        )
+    return dict(value)
+
+
+def _callable(value: Any) -> Callable[[Any], Any]:
+    if isinstance(value, str):
+        try:
+            value = import_string(value)
+        except ImportError as error:
+            raise FaultError(f"cannot be imported ({error})", "Mend the dotted path.") from None
+    if not callable(value):
+        raise FaultError("must be callable", "Pass a function of the request, or its path.")
+    return value  # type: ignore[no-any-return]
+
+
+def _send_ip(value: Any) -> bool | str:
+    if value != "truncated" and not isinstance(value, bool):
+        raise FaultError("must be True, False or 'truncated'", "Pass one of these.")
+    return value  # type: ignore[no-any-return]
+
+
+def _proxies(value: Any) -> tuple[IPv4Network | IPv6Network, ...] | int:
+    if isinstance(value, int):
+        return _count(0, MAX_PROXIES)(value)
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise FaultError(
+            "must be a list of networks, or how many proxies each request passes",
+            "Pass ['10.0.0.0/8'] or 1.",
+        )
+    try:
+        return tuple(ip_network(network) for network in value)
+    except ValueError as error:
+        raise FaultError(f"holds what is no network ({error})", "Pass ['10.0.0.0/8'].") from None
+
+
+def _timeout(value: Any) -> tuple[float, float]:
+    if (
+        not isinstance(value, Sequence)
+        or len(value) != 2
+        or not all(isinstance(part, int | float) and 0 < part <= 60 for part in value)
+    ):
+        raise FaultError(
+            "must be two numbers of seconds, to connect and to read, up to 60",
+            "Pass (3.05, 10).",
+        )
+    return float(value[0]), float(value[1])
+
+
+def _cookie_name(value: Any) -> str:
+    name = _text(value)
+    if not all(char.isascii() and (char.isalnum() or char in "-_.") for char in name):
+        raise FaultError("is no name for a cookie", "Use letters, digits, '-' and '_'.")
+    return name
+
+
+def _env_text(text: str) -> str | None:
+    return text or None
+
+
+def _env_flag(text: str) -> bool:
+    if text.lower() not in _FLAGS:
+        raise ValueError(f"is not one of {', '.join(_FLAGS)}")
+    return _FLAGS[text.lower()]
+
+
+_FLAGS = {"true": True, "1": True, "on": True, "yes": True} | {
+    "false": False,
+    "0": False,
+    "off": False,
+    "no": False,
+}
+
+
+def _env_ip(text: str) -> bool | str:
+    return text if text == "truncated" else _env_flag(text)
+
+
+def _env_proxies(text: str) -> int | list[str]:
+    return int(text) if text.isdecimal() else _env_list(text)
+
+
+def _env_list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _env_seconds(text: str) -> list[float]:
+    return [float(part) for part in _env_list(text)]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """How one key is parsed from Python, and read from the text of an environment variable."""
+
+    parse: Callable[[Any], Any]
+    read: Callable[[str], Any] = _env_text
+
+
+KEYS: dict[str, Key] = {
+    "PLATFORM_ID": Key(_text),
+    "API_KEY": Key(_text),
+    "PLATFORM_NAME": Key(_optional(_text)),
+    "DOMAIN_SUFFIX": Key(_text),
+    "BASE_URL": Key(_optional(_base_url)),
+    "ENABLED": Key(_flag, _env_flag),
+    "RAISE_ERRORS": Key(_flag, _env_flag),
+    "CHANNEL_TYPE": Key(_one_of("auto", *ChannelType)),
+    "DEFAULT_CURRENCY": Key(_optional(_one_of(*sorted(CURRENCIES)))),
+    "DOMAIN": Key(_optional(_text)),
+    "PAGES": Key(_pages, json.loads),
+    "HASH_KEY": Key(_optional(_text)),
+    "USER_ID": Key(_optional(_callable)),
+    "PERSISTENT_ID_COOKIE": Key(_optional(_cookie_name)),
+    "PERSISTENT_ID_COOKIE_AGE": Key(_count(1, 400 * 24 * 3600), int),
+    "SEND_IP": Key(_send_ip, _env_ip),
+    "TRUSTED_PROXIES": Key(_proxies, _env_proxies),
+    "CONSENT": Key(_optional(_callable)),
+    "IGNORE_BOTS": Key(_flag, _env_flag),
+    "RELAY": Key(_one_of(*RELAYS)),
+    "TIMEOUT": Key(_timeout, _env_seconds),
+    "CONCURRENCY": Key(_count(1, 64), int),
+    "BATCH_SIZE": Key(_count(1, 1000), int),
+    "LEASE": Key(_count(10, 3600), int),
+    "REJECTED_DAYS": Key(_count(1, 3650), int),
+    "DEDUPE_DAYS": Key(_count(1, 3650), int),
+}

@@ -1,0 +1,66 @@
+"""
+Signals of two kinds: those a shop fires, and those it listens to.
+
+To fire, with exactly the keywords of :func:`django_moloco_rmp.track` (each may pass ``request``)::
+
+    added_to_cart.send(sender=Cart, items=[line], request=request)
+
+To hook a signal that the shop already has, see :func:`connect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.dispatch import Signal
+
+from django_moloco_rmp.choices import EventType
+
+#: Fired by the shop; the receivers turn them into events.
+item_page_viewed = Signal()
+added_to_cart = Signal()
+added_to_wishlist = Signal()
+purchased = Signal()
+searched = Signal()
+
+#: An event has been written to the outbox, inside the caller's transaction, which may still be
+#: rolled back. Arguments: ``event`` (Event), ``using`` (database alias). The sender is the
+#: EventType.
+event_recorded = Signal()
+#: An event was accepted by the API. Arguments: ``event_id``. The sender is the event type as str.
+event_delivered = Signal()
+#: An event was refused for good and is kept. Arguments: ``event_id``, ``status`` (HTTP),
+#: ``message`` (the vendor's). The sender is the event type as str.
+event_rejected = Signal()
+#: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``bot``,
+#: ``prefetch``, ``head``, ``database``, ``configuration``, ``async`` or ``error``), ``detail``
+#: (a text without identifiers). The sender is the event type as it was given.
+event_dropped = Signal()
+
+#: What :func:`connect` makes of a shop's own signal. Arguments: ``mapper``, ``arguments``.
+mapped = Signal()
+
+Mapper = Callable[..., Mapping[str, Any] | None]
+
+
+def connect(signal: Signal, event_type: EventType | str, mapper: Mapper) -> None:
+    """
+    Report an event whenever one of the shop's own signals is sent.
+
+    :param signal: any Django signal
+    :param event_type: type of the event
+    :param mapper: called as ``mapper(sender, **arguments_of_the_signal)``; returns the keywords
+        for :func:`django_moloco_rmp.track`, or None when this one is no event
+
+    An error in the mapper is treated as an invalid event: it never reaches the sender in
+    production. Connecting the same signal, type and mapper again changes nothing.
+    """
+    # Looked up here, so that a wrong type is an error at start and not at the first sale.
+    kind = EventType(event_type)
+
+    def receiver(sender: Any, **arguments: Any) -> None:
+        arguments.pop("signal", None)
+        mapped.send(sender=kind, mapper=mapper, arguments={"sender": sender, **arguments})
+
+    signal.connect(receiver, weak=False, dispatch_uid=(__name__, kind, mapper))

@@ -1,0 +1,308 @@
+"""
+:func:`track`, the one door: everything that reports an event goes through it.
+
+It does no network I/O and, unless RAISE_ERRORS is set, raises nothing into a view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.db import DatabaseError, transaction
+from django.http import HttpRequest
+
+from django_moloco_rmp import runners, signals
+from django_moloco_rmp.choices import choice
+from django_moloco_rmp.conf import Settings, get_settings, raises_errors
+from django_moloco_rmp.events import (
+    ChannelType,
+    Event,
+    EventType,
+    Item,
+    Money,
+    PersonalizationMode,
+    as_items,
+    new_event_id,
+    total,
+)
+from django_moloco_rmp.exceptions import InvalidEventError
+from django_moloco_rmp.outbox import Outbox, default_alias
+from django_moloco_rmp.shopper import Shopper, Snapshot, current_shopper
+
+logger = logging.getLogger("django_moloco_rmp")
+
+Amount = Money | Decimal | int | str
+_MAX_QUERY = 1000
+
+
+def track(
+    event_type: EventType | str,
+    items: Any = (),
+    *,
+    revenue: Amount | None = None,
+    shipping_charge: Amount | None = None,
+    search_query: str | None = None,
+    page_id: str | None = None,
+    referrer_page_id: str | None = None,
+    decision_track_id: str | None = None,
+    event_id: str | None = None,
+    timestamp: datetime | int | None = None,
+    request: HttpRequest | None = None,
+    shopper: Mapping[str, str] | Shopper | None = None,
+    using: str | None = None,
+) -> str | None:
+    """
+    Report one event: it is written to the outbox in the caller's transaction, and sent after.
+
+    :param items: one object or an iterable of them; anything that has an adapter, see ``as_item``
+    :param revenue: Money, or an amount in DEFAULT_CURRENCY; for PURCHASE the sum of price times
+        quantity if it is left out
+    :param shipping_charge: Money, or an amount in DEFAULT_CURRENCY
+    :param page_id: the current page by default
+    :param referrer_page_id: the page the shopper came from by default
+    :param decision_track_id: ``track_id`` of the Decision API result that led here
+    :param event_id: a deterministic id, as in ``f"order-{order.pk}"``, makes a second call a no-op;
+        a new id by default
+    :param timestamp: when it happened, if not now: an aware datetime, or milliseconds since the
+        epoch
+    :param request: found by itself inside a request
+    :param shopper: what ``request.moloco.freeze()`` returned, where there is no request
+    :param using: database alias of the transaction to join
+    :return: the event's id; None if nothing was emitted
+    :raises InvalidEventError: something is invalid, and RAISE_ERRORS is set
+    """
+    with guard(event_type):
+        settings = get_settings()
+        if not settings.enabled:
+            return None
+        _refuse_event_loop()
+        source = shopper if shopper is not None else _shopper_of(request)
+        snapshot = source.snapshot() if isinstance(source, Shopper) else Snapshot.thaw(source)
+        if snapshot.dropped is not None:
+            _drop(event_type, snapshot.dropped, "")
+            return None
+        now = time.time_ns() // 1_000_000
+        event = _event(
+            event_type,
+            snapshot,
+            settings,
+            now,
+            items=items,
+            revenue=revenue,
+            shipping_charge=shipping_charge,
+            search_query=search_query,
+            page_id=page_id,
+            referrer_page_id=referrer_page_id,
+            decision_track_id=decision_track_id,
+            event_id=event_id,
+            timestamp=timestamp,
+        )
+        alias = using or default_alias()
+        if not Outbox(alias).record(event, keeps_id=event_id is not None):
+            return None
+        if isinstance(source, Shopper):
+            source.emitted()
+        transaction.on_commit(partial(runners.wake, alias), using=alias, robust=True)
+        signals.event_recorded.send_robust(event.event_type, event=event, using=alias)
+        return event.id
+
+
+async def atrack(event_type: EventType | str, items: Any = (), **keywords: Any) -> str | None:
+    """:func:`track` for async code, with the same arguments."""
+    return await sync_to_async(track)(event_type, items, **keywords)
+
+
+@contextmanager
+def guard(event_type: object) -> Generator[None]:
+    """Keep a failure of tracking from the page: log and signal it, or raise if RAISE_ERRORS."""
+    try:
+        yield
+    except Exception as error:
+        if raises_errors():
+            raise
+        reason = _reason(error)
+        if isinstance(error, InvalidEventError | SynchronousOnlyOperation | ImproperlyConfigured):
+            logger.error("Event dropped (%s, %s): %s", event_type, reason, error)
+        else:
+            logger.exception("Event dropped (%s, %s)", event_type, reason)
+        _drop(event_type, reason, str(error))
+
+
+def _reason(error: Exception) -> str:
+    reasons: tuple[tuple[type[Exception], str], ...] = (
+        (InvalidEventError, "invalid"),
+        (DatabaseError, "database"),
+        (ImproperlyConfigured, "configuration"),
+        (SynchronousOnlyOperation, "async"),
+    )
+    return next((reason for kind, reason in reasons if isinstance(error, kind)), "error")
+
+
+def _drop(event_type: object, reason: str, detail: str) -> None:
+    signals.event_dropped.send_robust(event_type, reason=reason, detail=detail)
+
+
+def in_event_loop() -> bool:
+    """Return whether this thread runs an event loop, in which nothing may wait for a database."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _refuse_event_loop() -> None:
+    if in_event_loop():
+        raise SynchronousOnlyOperation(
+            "track() writes to the database and cannot do so inside a running event loop: "
+            "use await atrack(...) instead, or await signal.asend(...)."
+        )
+
+
+def _shopper_of(request: HttpRequest | None) -> Shopper:
+    # Django REST framework's request wraps the one that the middleware saw.
+    found = current_shopper() if request is None else getattr(request, "moloco", None)
+    if not isinstance(found, Shopper):
+        raise InvalidEventError(
+            "shopper",
+            "there is no request that the middleware has seen",
+            "Pass request= inside of a request (with MolocoMiddleware in MIDDLEWARE), or "
+            "shopper=order.shopper, kept from request.moloco.freeze().",
+        )
+    return found
+
+
+def _event(
+    event_type: EventType | str,
+    snapshot: Snapshot,
+    settings: Settings,
+    now: int,
+    *,
+    items: Any,
+    revenue: Amount | None,
+    shipping_charge: Amount | None,
+    event_id: str | None,
+    timestamp: datetime | int | None,
+    search_query: str | None,
+    page_id: str | None,
+    referrer_page_id: str | None,
+    decision_track_id: str | None,
+) -> Event:
+    currency = settings.default_currency
+    goods = tuple(_with_currency(item, currency) for item in _adapted(items))
+    if revenue is None and event_type == EventType.PURCHASE:
+        revenue = total(goods)
+    identifiers = snapshot.identifiers()
+    return Event(
+        event_type=choice("event_type", EventType, event_type),
+        timestamp=now if timestamp is None else _milliseconds(timestamp),
+        channel_type=choice("channel_type", ChannelType, snapshot.channel_type),
+        id=new_event_id(now) if event_id is None else event_id,
+        user_id=identifiers.get("user_id"),
+        custom_id=identifiers.get("custom_id"),
+        domain=snapshot.domain,
+        device=snapshot.device(identifiers.get("persistent_id")),
+        items=goods,
+        revenue=_money("revenue", revenue, currency),
+        shipping_charge=_money("shipping_charge", shipping_charge, currency),
+        search_query=search_query[:_MAX_QUERY] if isinstance(search_query, str) else search_query,
+        page_id=page_id or snapshot.page_id,
+        referrer_page_id=referrer_page_id or snapshot.referrer_page_id,
+        decision_track_id=decision_track_id,
+        personalization_mode=None
+        if snapshot.mode is None
+        else choice("personalization_mode", PersonalizationMode, snapshot.mode),
+        now=now,
+    )
+
+
+def _adapted(items: Any) -> tuple[Item, ...]:
+    try:
+        return as_items(items)
+    except InvalidEventError:
+        raise
+    except Exception as error:
+        raise InvalidEventError(
+            "items",
+            f"an adapter failed with {type(error).__name__}",
+            "Mend the function registered with @as_item.register.",
+        ) from error
+
+
+def _with_currency(item: Item, currency: str | None) -> Item:
+    return replace(
+        item,
+        price=_money("price", item.price, currency),
+        price_seller=_money("price_seller", item.price_seller, currency),
+    )
+
+
+def _money(field: str, value: Amount | None, currency: str | None) -> Money | None:
+    if value is None:
+        return None
+    try:
+        money = value if isinstance(value, Money) else Money(value)
+    except InvalidEventError as error:
+        raise error.under(field) from None
+    return money if money.currency else Money(money.amount, currency)
+
+
+def _milliseconds(moment: datetime | int) -> int:
+    if not isinstance(moment, datetime):
+        return moment
+    if moment.tzinfo is None:
+        raise InvalidEventError(
+            "timestamp", "is a datetime without a time zone", "Pass an aware one, or milliseconds."
+        )
+    return int(moment.timestamp() * 1000)
+
+
+def track_home(**keywords: Any) -> str | None:
+    """Report that the shopper sees the main page; keywords as for :func:`track`."""
+    return track(EventType.HOME, **keywords)
+
+
+def track_land(**keywords: Any) -> str | None:
+    """Report an arrival from another site; keywords as for :func:`track`."""
+    return track(EventType.LAND, **keywords)
+
+
+def track_page_view(page_id: str | None = None, **keywords: Any) -> str | None:
+    """Report a view of a page other than home and product pages."""
+    return track(EventType.PAGE_VIEW, page_id=page_id, **keywords)
+
+
+def track_search(search_query: str, items: Any = (), **keywords: Any) -> str | None:
+    """Report a search by keywords."""
+    return track(EventType.SEARCH, items, search_query=search_query, **keywords)
+
+
+def track_item_page_view(item: Any, **keywords: Any) -> str | None:
+    """Report a view of a product's page."""
+    return track(EventType.ITEM_PAGE_VIEW, item, **keywords)
+
+
+def track_add_to_cart(items: Any, **keywords: Any) -> str | None:
+    """Report what went into the cart."""
+    return track(EventType.ADD_TO_CART, items, **keywords)
+
+
+def track_add_to_wishlist(items: Any, **keywords: Any) -> str | None:
+    """Report what went onto the wish list."""
+    return track(EventType.ADD_TO_WISHLIST, items, **keywords)
+
+
+def track_purchase(items: Any, revenue: Amount | None = None, **keywords: Any) -> str | None:
+    """Report an order; the revenue is worked out from the items if it is left out."""
+    return track(EventType.PURCHASE, items, revenue=revenue, **keywords)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from django_moloco_rmp.sandbox import SandboxServer
+from tests import with_service
+
+# Deadlines measure the machine, not the code: a loaded one would fail at random.
+settings.register_profile("default", deadline=None)
+settings.register_profile(
+    "ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", deadline=None, max_examples=5000)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium, for tests that drive one."""
+    try:
+        return with_service.chromium()["CHROMIUM"]
+    except with_service.MissingServiceError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    """The vendor's server, played by the sandbox on a free loopback port."""
+    with SandboxServer() as server:
+        yield server
