@@ -1,0 +1,3 @@
+"""The shop that the README's blocks belong to."""
+
+from __future__ import annotations
