@@ -1,24 +1,114 @@
-"""The public API as a shop's type checker sees it: checked by mypy, never run."""
+"""The public names as a shop uses them, checked by mypy and never run."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import assert_type
+from typing import Any, assert_type
 
-from django_moloco_rmp.events import Event, Item, Money
+from django.dispatch import Signal
+from django.http import HttpRequest, HttpResponse
+
+from django_moloco_rmp import (
+    APIError,
+    Device,
+    Event,
+    EventType,
+    InvalidEventError,
+    Item,
+    MolocoError,
+    Money,
+    as_item,
+    atrack,
+    track,
+    track_add_to_cart,
+    track_home,
+    track_page_view,
+    track_purchase,
+    track_search,
+)
+from django_moloco_rmp.client import EventClient
+from django_moloco_rmp.decorators import home, item_page_view, page
+from django_moloco_rmp.signals import added_to_cart, connect
+from django_moloco_rmp.testing import SandboxServer, capture_events
 from django_moloco_rmp.wire import dumps, loads
 
 
-def money() -> None:
-    price = Money(Decimal("19.90"), "EUR")
+@dataclass
+class Product:
+    sku: str
+    price: Decimal
+
+
+@as_item.register
+def _(product: Product) -> Item:
+    return Item(product.sku, price=Money(product.price, "EUR"), quantity=1)
+
+
+def values(event: Event) -> None:
+    price = Money("19.90", "EUR")
     assert_type(price.amount, Decimal)
     assert_type(price.currency, str | None)
-
-
-def items() -> None:
-    assert_type(Item("sku-1", price=Money("19.90", "EUR"), quantity=2).quantity, int | None)
-
-
-def wire(event: Event) -> None:
-    assert_type(dumps(event), str)
+    assert_type(Item("sku-1", price=price).quantity, int | None)
+    assert_type(event.event_type, EventType)
+    assert_type(event.device, Device)
+    assert_type(event.items, tuple[Item, ...])
     assert_type(loads(dumps(event)), Event)
+
+
+def emit(request: HttpRequest, product: Product, when: datetime) -> None:
+    assert_type(track(EventType.HOME), str | None)
+    assert_type(track("ADD_TO_CART", [product], request=request, using="default"), str | None)
+    assert_type(track_home(), str | None)
+    assert_type(track_page_view("CATEGORY:shoes", timestamp=when), str | None)
+    assert_type(track_search("shoes", [product]), str | None)
+    assert_type(track_add_to_cart(product), str | None)
+    assert_type(
+        track_purchase([product], Decimal("19.90"), event_id="order-1", shopper={"user_id": "x"}),
+        str | None,
+    )
+
+
+async def emit_in_a_coroutine(product: Product) -> None:
+    assert_type(await atrack(EventType.ADD_TO_WISHLIST, product), str | None)
+
+
+@home
+def index(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+@item_page_view("PRODUCT:{slug}", item="product")
+def detail(request: HttpRequest, slug: str) -> HttpResponse:
+    return HttpResponse()
+
+
+@page("CHECKOUT")
+async def checkout(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+def line_added(sender: object, line: Product, **_: Any) -> dict[str, Any] | None:
+    return {"items": line}
+
+
+def signals(paid: Signal, product: Product, request: HttpRequest) -> None:
+    added_to_cart.send(sender=Product, items=[product], request=request)
+    connect(paid, EventType.PURCHASE, line_added)
+
+
+def deliver(event: Event) -> None:
+    with SandboxServer() as sandbox, capture_events() as events:
+        assert_type(events, list[Event])
+        client = EventClient("SHOP_TEST", "test-key", base_url=sandbox.url)
+        try:
+            client.insert_event(event)
+        except APIError as error:
+            assert_type(error.retryable, bool)
+            assert_type(error.retry_after, float | None)
+
+
+def errors(error: InvalidEventError) -> None:
+    assert isinstance(error, MolocoError)
+    assert_type(error.field, str)
