@@ -15,6 +15,7 @@ from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 PACKAGE = "django_moloco_rmp"
+LEFT_BEHIND = (".git", ".tox", ".venv", ".hypothesis", "*_cache", "__pycache__")
 ROOT = Path(__file__).resolve().parent.parent
 ORIGIN = f"import {PACKAGE}; print({PACKAGE}.__file__)"
 
@@ -22,7 +23,7 @@ ORIGIN = f"import {PACKAGE}; print({PACKAGE}.__file__)"
 def main(command: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "project"
-        copytree(ROOT, copy, ignore=ignore_patterns(PACKAGE, ".*", "__pycache__"))
+        copytree(ROOT, copy, ignore=ignore_patterns(PACKAGE, *LEFT_BEHIND))
         found = subprocess.run(
             [sys.executable, "-c", ORIGIN], cwd=copy, check=True, capture_output=True, text=True
         ).stdout.strip()
