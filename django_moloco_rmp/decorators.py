@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
@@ -21,10 +21,18 @@ from django_moloco_rmp.pages import PAGE_ATTRIBUTE, external_referrer
 from django_moloco_rmp.tracking import atrack, guard, track
 
 View = Callable[..., Any]
-Decorator = Callable[[View], View]
+AnyView = TypeVar("AnyView", bound=View)
 #: Turns a view's request, response and URL keywords into keywords for track(); None: no event.
 Arguments = Callable[..., dict[str, Any] | None]
 Source = str | Callable[..., Any]
+
+
+class Decorator(Protocol):
+    """What returns a view of the same type as it gets."""
+
+    def __call__(self, view: AnyView, /) -> AnyView:
+        """Return the decorated view."""
+        ...
 
 
 def page(template: str) -> Decorator:
@@ -35,7 +43,7 @@ def page(template: str) -> Decorator:
     """
     _require_text("page", template)
 
-    def decorate(view: View) -> View:
+    def decorate(view: AnyView, /) -> AnyView:
         if iscoroutinefunction(view):
 
             @wraps(view)
@@ -51,7 +59,7 @@ def page(template: str) -> Decorator:
 
             inner = sync_inner
         setattr(inner, PAGE_ATTRIBUTE, template)
-        return inner
+        return cast("AnyView", inner)
 
     return decorate
 
@@ -85,17 +93,29 @@ def track_view(
     return _emitting(kind, page, arguments)
 
 
-def page_view(page: str | View | None = None) -> Any:
+@overload
+def page_view(page: AnyView) -> AnyView: ...
+@overload
+def page_view(page: str | None = None) -> Decorator: ...
+def page_view(page: Any = None) -> Any:
     """Report PAGE_VIEW; ``page`` as for :func:`page`, by default PAGES names the page."""
     return _bare("page_view", EventType.PAGE_VIEW, page, _nothing)
 
 
-def home(page: str | View | None = None) -> Any:
+@overload
+def home(page: AnyView) -> AnyView: ...
+@overload
+def home(page: str | None = None) -> Decorator: ...
+def home(page: Any = None) -> Any:
     """Report HOME; also without parentheses, as ``@home``."""
     return _bare("home", EventType.HOME, page, _nothing)
 
 
-def land(page: str | View | None = None) -> Any:
+@overload
+def land(page: AnyView) -> AnyView: ...
+@overload
+def land(page: str | None = None) -> Decorator: ...
+def land(page: Any = None) -> Any:
     """Report LAND when the shopper comes from another site; also without parentheses."""
 
     def arguments(request: HttpRequest, response: Any, **kwargs: Any) -> dict[str, Any] | None:
@@ -105,7 +125,11 @@ def land(page: str | View | None = None) -> Any:
     return _bare("land", EventType.LAND, page, arguments)
 
 
-def search(page: str | View | None = None, *, query: Source = "q") -> Any:
+@overload
+def search(page: AnyView) -> AnyView: ...
+@overload
+def search(page: str | None = None, *, query: Source = "q") -> Decorator: ...
+def search(page: Any = None, *, query: Source = "q") -> Any:
     """
     Report SEARCH, unless the query is blank; also without parentheses.
 
@@ -158,11 +182,11 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
     if template is not None:
         _require_text(event_type.lower(), template)
 
-    def decorate(view: View) -> View:
+    def decorate(view: AnyView, /) -> AnyView:
         inner = _awrap(view) if iscoroutinefunction(view) else _wrap(view)
         if template is not None:
             setattr(inner, PAGE_ATTRIBUTE, template)
-        return inner
+        return cast("AnyView", inner)
 
     def _wrap(view: View) -> View:
         @wraps(view)
