@@ -23,11 +23,14 @@ To send a shop's events here, set BASE_URL in MOLOCO_RMP to the address that is
 printed, and PLATFORM_ID and API_KEY to those of the sandbox.
 
   GET /              a page that shows events as they arrive
-  GET /events        what was received: JSON list, oldest first, the last 10,000
+  GET /events        what was received: a JSON list, oldest first, of the last
+                     10,000 calls: received_at, status (0: connection dropped
+                     before accepting), body
   DELETE /events     forget it
   POST /faults       make the next calls fail, e.g. {"status": 503, "count": 5},
                      {"delay": 3}, {"drop": "before"}, {"drop": "after"}
-  GET, DELETE /faults
+  GET /faults        the faults that are left
+  DELETE /faults     call them off
 
 Ctrl-C ends it."""
 

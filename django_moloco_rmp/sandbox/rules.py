@@ -246,7 +246,7 @@ def _quantity_problems(field: str, value: object) -> Iterator[str]:
     if value is None:
         return
     number = _whole(value)
-    if number is None or not -MAX_INT32 <= number <= MAX_INT32:
+    if number is None or not -MAX_INT32 - 1 <= number <= MAX_INT32:
         yield f"{field}: must be a whole number of at most {MAX_INT32}"
 
 

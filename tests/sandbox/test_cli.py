@@ -17,6 +17,7 @@ import requests
 import django_moloco_rmp.sandbox
 from django_moloco_rmp.sandbox import SandboxServer
 from django_moloco_rmp.sandbox.cli import add_arguments, run
+from tests.sandbox.terminal import Terminal
 
 #: Where the package under test is imported from, be it a checkout or an installation.
 ROOT = Path(django_moloco_rmp.sandbox.__file__).parents[2]
@@ -42,17 +43,6 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         finally:
             # Only one that failed to end by itself is still there.
             started.kill()
-
-
-class Terminal(io.StringIO):
-    """A standard output that signals this process as soon as it is flushed, or None."""
-
-    def __init__(self, number: signal.Signals) -> None:
-        super().__init__()
-        self.number = number
-
-    def flush(self) -> None:
-        signal.raise_signal(self.number)
 
 
 @pytest.mark.slow

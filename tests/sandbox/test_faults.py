@@ -182,6 +182,12 @@ def test_a_success_that_is_another_one(caller: Caller) -> None:
     assert statuses(caller) == [202]
 
 
+def test_a_redirect_is_no_success(caller: Caller) -> None:
+    caller.sandbox.fault({"status": 300})
+    assert caller.post().json()["message"] == "scripted fault: 300 Multiple Choices"
+    assert caller.call("GET", "/live").json()["totals"]["accepted"] == 0
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_status_that_has_no_body(caller: Caller, status: int) -> None:
     caller.sandbox.fault({"status": status})

@@ -59,6 +59,26 @@ def test_what_is_gone_is_no_longer_known() -> None:
     assert duplicates(inbox) == [False, False]
 
 
+def test_what_is_still_there_is_known() -> None:
+    inbox = Inbox(max_calls=3)
+    for event_id in ("a", "a", "x", "a"):
+        record(inbox, event_id)
+    inbox.record(0.0, 300, "", b"", {"id": "b"})
+    for event_id in ("c", "a"):
+        record(inbox, event_id)
+    assert duplicates(inbox) == [False, False, True]
+
+
+def test_what_was_refused_takes_no_knowledge_with_it() -> None:
+    inbox = Inbox(max_calls=2)
+    for status in (300, 200, 200):
+        record(inbox, "a", status)
+    record(inbox, "b")
+    record(inbox, None)
+    record(inbox, "b")
+    assert duplicates(inbox) == [False, True]
+
+
 def test_totals_count_what_is_gone() -> None:
     inbox = Inbox(max_calls=1)
     for status in (200, 200, 400):

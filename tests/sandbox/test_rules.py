@@ -48,15 +48,16 @@ def damaged_bodies(draw: st.DrawFn) -> Any:
     return body
 
 
-def verdict(body: Any, strict: bool = False) -> tuple[int, str]:
+def verdict(body: Any, strict: bool) -> tuple[int, str]:
     found = judge(json.dumps(body).encode(), NOW, strict)
     return found.status, found.message
 
 
 @pytest.mark.parametrize("case", own_cases())
 def test_own_vector(case: dict[str, Any]) -> None:
+    found = judge(json.dumps(own_body(case)).encode(), NOW)
     expected = (400, case["refused"]) if "refused" in case else (200, "")
-    assert verdict(own_body(case)) == expected
+    assert (found.status, found.message) == expected
 
 
 @pytest.mark.parametrize("case", own_cases())
@@ -115,8 +116,9 @@ def test_any_damage_gets_an_answer(body: Any, strict: bool) -> None:
 
 @given(damaged_bodies())
 def test_strict_rules_only_add_refusals(body: Any) -> None:
-    if verdict(body)[0] == 400:
-        assert verdict(body, strict=True) == verdict(body)
+    lenient = verdict(body, strict=False)
+    if lenient[0] == 400:
+        assert verdict(body, strict=True) == lenient
 
 
 @given(damaged_bodies())
