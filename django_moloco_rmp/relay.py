@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, close_old_connections, connections
 
 from django_moloco_rmp import signals
@@ -151,18 +152,24 @@ class Relay:
         self._dedupe = timedelta(days=dedupe_days)
         self._rejected = timedelta(days=rejected_days)
         self._clock = clock
-        self._stop = threading.Event()
-        self._wake = threading.Event()
+        self._stopping = False
+        # Not an Event: a signal handler may call stop() while this very thread holds its lock.
+        self._nudges: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._next_prune = 0.0
 
     def wake(self) -> None:
         """Look at the table now. Callable from any thread."""
-        self._wake.set()
+        if self._nudges.empty():
+            self._nudges.put(None)
 
     def stop(self) -> None:
-        """Claim nothing more, finish what is being sent, hand back the rest. From any thread."""
-        self._stop.set()
-        self._wake.set()
+        """
+        Claim nothing more, finish what is being sent, hand back the rest.
+
+        Callable from any thread, and from a signal handler.
+        """
+        self._stopping = True
+        self._nudges.put(None)
 
     def run(self, *, until_empty: bool = False, max_events: int | None = None) -> Tally:
         """
@@ -174,8 +181,7 @@ class Relay:
         poll = _POLL[0]
         taken = 0
         try:
-            while not self._stop.is_set():
-                self._wake.clear()
+            while not self._stopping:
                 limit = self._batch_size
                 if max_events is not None:
                     limit = min(limit, max_events - taken)
@@ -195,10 +201,17 @@ class Relay:
                     continue
                 if until_empty:
                     break
-                poll = _POLL[0] if self._wake.wait(poll) else min(poll * 2, _POLL[1])
+                poll = _POLL[0] if self._nudged(poll) else min(poll * 2, _POLL[1])
         finally:
             self._senders.close()
         return self.tally
+
+    def _nudged(self, seconds: float) -> bool:
+        try:
+            self._nudges.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        return True
 
     def _round(self, limit: int) -> int:
         close_old_connections()
@@ -226,7 +239,7 @@ class Relay:
                     idle = False
                 except queue.Empty:
                     idle = True
-                if self._stop.is_set() or time.monotonic() > batch.deadline:
+                if self._stopping or time.monotonic() > batch.deadline:
                     back = self._senders.withdraw()
                     outstanding -= len(back)
                     if back:
@@ -288,15 +301,18 @@ def relay_from_settings(using: str) -> Relay:
     :raises ImproperlyConfigured: the settings are at fault
     """
     settings = get_settings()
-    client = EventClient(
-        settings.platform_id,
-        settings.api_key,
-        platform_name=settings.platform_name,
-        domain_suffix=settings.domain_suffix,
-        base_url=settings.base_url,
-        timeout=settings.timeout,
-        pool_size=settings.concurrency,
-    )
+    try:
+        client = EventClient(
+            settings.platform_id,
+            settings.api_key,
+            platform_name=settings.platform_name,
+            domain_suffix=settings.domain_suffix,
+            base_url=settings.base_url,
+            timeout=settings.timeout,
+            pool_size=settings.concurrency,
+        )
+    except ValueError as error:
+        raise ImproperlyConfigured(f"MOLOCO_RMP: {error}.") from None
     return Relay(
         Outbox(using),
         client.insert_body,

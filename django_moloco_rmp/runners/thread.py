@@ -6,16 +6,20 @@ again by the first event after a fork.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import threading
 from typing import TYPE_CHECKING
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
     from django_moloco_rmp.relay import Relay
+
+logger = logging.getLogger("django_moloco_rmp")
 
 #: Seconds that the end of the process waits for what is being sent.
 DRAIN_TIMEOUT = 2.0
@@ -38,7 +42,11 @@ class RelayThread(threading.Thread):
 
     def run(self) -> None:
         """Build the relay and run it until stopped."""
-        relay: Relay = import_string("django_moloco_rmp.relay.relay_from_settings")(self._using)
+        try:
+            relay: Relay = import_string("django_moloco_rmp.relay.relay_from_settings")(self._using)
+        except ImproperlyConfigured as error:
+            logger.error("Events wait in the outbox, as nothing can be sent: %s", error)
+            return
         with self._lock:
             self._relay = relay
             if self._stopped:
