@@ -38,6 +38,9 @@ class MolocoMiddleware:
         shopper = _bind(request)
         with bound(shopper):
             response: HttpResponseBase = self.get_response(request)
+            # Of async views too, which run in an event loop of their own under WSGI.
+            for emit in shopper.deferred:
+                emit()
         shopper.finish(response)
         return response
 

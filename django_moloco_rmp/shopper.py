@@ -7,6 +7,7 @@ finds, complete and hashed, and all that events are made from.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields
@@ -16,19 +17,19 @@ from typing import Any, Self
 
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.translation.trans_real import parse_accept_lang_header
 
-from django_moloco_rmp.conf import Settings, get_settings
+from django_moloco_rmp.conf import Settings, get_settings, raises_errors
 from django_moloco_rmp.devices import clean_user_agent, parse_user_agent
 from django_moloco_rmp.events import (
     RESERVED_USER_IDS,
     ChannelType,
     Device,
     PersonalizationMode,
-    clean,
 )
 from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.identity import (
@@ -41,7 +42,7 @@ from django_moloco_rmp.identity import (
 )
 from django_moloco_rmp.pages import current_page, referrer_page
 
-_MAX_LANGUAGE_HEADER = 200
+logger = logging.getLogger("django_moloco_rmp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,7 @@ class Shopper:
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._sets_cookie = False
+        self._is_shown = False
         #: What has to wait for the end of the request, see the template tags.
         self.deferred: list[Callable[[], object]] = []
 
@@ -132,12 +134,13 @@ class Shopper:
 
         Empty if nothing may be emitted for the shopper.
 
-        :raises InvalidEventError: USER_ID or CONSENT failed
+        :raises InvalidEventError: USER_ID or CONSENT failed, and RAISE_ERRORS is set
         """
-        snapshot = self.snapshot()
+        snapshot = self._served()
         if snapshot.dropped is not None:
             return {}
         self.emitted()
+        self._is_shown = True
         return snapshot.identifiers()
 
     def freeze(self) -> dict[str, str]:
@@ -145,9 +148,9 @@ class Shopper:
         Return the shopper as a small JSON-safe dict, to be kept on the order and passed to
         :func:`django_moloco_rmp.track` where there is no request of theirs any more.
 
-        :raises InvalidEventError: USER_ID or CONSENT failed
+        :raises InvalidEventError: USER_ID or CONSENT failed, and RAISE_ERRORS is set
         """
-        snapshot = self.snapshot()
+        snapshot = self._served()
         if snapshot.dropped is None:
             self.emitted()
         return snapshot.freeze()
@@ -163,6 +166,8 @@ class Shopper:
     def snapshot(self) -> Snapshot:
         """Return who the shopper is now; a login in the same request counts at once."""
         settings = get_settings()
+        if not settings.enabled:
+            return Snapshot(dropped="disabled")
         dropped = self._not_a_shopper(settings)
         if dropped is not None:
             return Snapshot(dropped=dropped)
@@ -172,6 +177,9 @@ class Shopper:
         agent = self._user_agent
         parsed = parse_user_agent(agent or "")
         id_less = mode is PersonalizationMode.ID_LESS
+        identifiers = {} if id_less else self._identifiers(settings)
+        if not identifiers and not id_less:
+            return Snapshot(dropped="unidentified")
         return Snapshot(
             mode=None if mode is None else mode.value,
             channel_type=_channel(settings, parsed.is_mobile),
@@ -185,8 +193,19 @@ class Shopper:
             # An address and a full user agent tell one shopper from another, too.
             ua=None if id_less else agent,
             ip=None if id_less else self._ip(settings),
-            **({} if id_less else self._identifiers(settings)),
+            **identifiers,
         )
+
+    def _served(self) -> Snapshot:
+        """:meth:`snapshot` for views: unless RAISE_ERRORS is set, a failure is no shopper."""
+        try:
+            return self.snapshot()
+        except Exception as error:
+            if raises_errors():
+                raise
+            is_explained = isinstance(error, InvalidEventError | ImproperlyConfigured)
+            logger.error("No shopper: %s", error, exc_info=not is_explained)
+            return Snapshot(dropped="invalid")
 
     def emitted(self) -> None:
         """Note that the shopper's identifiers have been used: the browser shall keep its id."""
@@ -194,6 +213,9 @@ class Shopper:
 
     def finish(self, response: HttpResponseBase) -> None:
         """Set the browser's cookie, if its id is new and was used."""
+        if self._is_shown:
+            # Or a shared cache would give one shopper's identifiers to all.
+            patch_vary_headers(response, ("Cookie",))
         if not self._sets_cookie or "_browser_id" not in self.__dict__:
             return
         browser_id, is_new = self._browser_id
@@ -208,7 +230,7 @@ class Shopper:
             httponly=True,
             samesite="Lax",
         )
-        # Or a shared cache would give one browser's id to all.
+        # Or it would give one browser's id to all.
         patch_vary_headers(response, ("Cookie",))
 
     def _not_a_shopper(self, settings: Settings) -> str | None:
@@ -230,7 +252,8 @@ class Shopper:
                 answer = settings.consent(self._request)
                 mode = None if answer is None else PersonalizationMode(answer)
             except Exception as error:
-                raise _broken("personalization_mode", "CONSENT", error) from error
+                what = "the callable in MOLOCO_RMP['CONSENT']"
+                raise _broken("personalization_mode", what, error) from error
             if mode is None:
                 return False, None
         if self._request.META.get("HTTP_SEC_GPC", "").strip() == "1":
@@ -254,9 +277,11 @@ class Shopper:
     def _user_id(self, settings: Settings) -> str | None:
         try:
             value = (settings.user_id or _authenticated_user)(self._request)
+            # False is what "user.is_authenticated and user.email" gives for a visitor.
+            text = "" if value is None or value is False else str(value).strip()
         except Exception as error:
-            raise _broken("user_id", "USER_ID", error) from error
-        text = "" if value is None else str(value).strip()
+            what = "the callable in MOLOCO_RMP['USER_ID']" if settings.user_id else "request.user"
+            raise _broken("user_id", what, error) from error
         if text.casefold() in RESERVED_USER_IDS:
             raise InvalidEventError(
                 "user_id",
@@ -292,8 +317,8 @@ class Shopper:
         return str(truncate_ip(address) if settings.send_ip == "truncated" else address)
 
     def _language(self) -> str | None:
-        header = clean(self._request.META.get("HTTP_ACCEPT_LANGUAGE", "")[:_MAX_LANGUAGE_HEADER])
-        for tag, _ in parse_accept_lang_header(header.lower()):
+        header = self._request.META.get("HTTP_ACCEPT_LANGUAGE", "")
+        for tag, _ in parse_accept_lang_header(header):
             language = tag.partition("-")[0]
             if len(language) == 2 and language.isascii() and language.isalpha():
                 return language
@@ -311,12 +336,12 @@ def _channel(settings: Settings, is_mobile: bool) -> str:
     return (ChannelType.MOBILE_SITE if is_mobile else ChannelType.DESKTOP_SITE).value
 
 
-def _broken(field: str, key: str, error: Exception) -> InvalidEventError:
-    return InvalidEventError(
-        field,
-        f"the callable in MOLOCO_RMP[{key!r}] failed with {type(error).__name__}",
-        "Mend it; it gets the request.",
-    )
+def _broken(field: str, what: str, error: Exception) -> InvalidEventError:
+    if isinstance(error, SynchronousOnlyOperation):
+        fix = "In async code await aidentifiers() or afreeze()."
+    else:
+        fix = "Mend it; it gets the request."
+    return InvalidEventError(field, f"{what} failed with {type(error).__name__}", fix)
 
 
 _current: ContextVar[Shopper | None] = ContextVar("moloco_shopper", default=None)

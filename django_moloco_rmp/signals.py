@@ -33,9 +33,9 @@ event_delivered = Signal()
 #: An event was refused for good and is kept. Arguments: ``event_id``, ``status`` (HTTP),
 #: ``message`` (the vendor's). The sender is the event type as str.
 event_rejected = Signal()
-#: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``bot``,
-#: ``prefetch``, ``head``, ``database``, ``configuration``, ``async`` or ``error``), ``detail``
-#: (a text without identifiers). The sender is the event type as it was given.
+#: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``unidentified``,
+#: ``bot``, ``prefetch``, ``head``, ``database``, ``configuration``, ``async`` or ``error``),
+#: ``detail`` (a text without identifiers). The sender is the event type as it was given.
 event_dropped = Signal()
 
 #: What :func:`connect` makes of a shop's own signal. Arguments: ``mapper``, ``arguments``.
