@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
 
 from django_moloco_rmp.client import endpoint
 from django_moloco_rmp.conf import NAME, Settings, get_settings, problems
@@ -44,12 +44,7 @@ def _settings() -> Settings | None:
 def check_settings(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
     """E001 to E005, W005: ``MOLOCO_RMP`` and its keys."""
     found: list[CheckMessage] = [
-        Error(
-            f"{NAME if fault.key is None else f'{NAME}[{fault.key!r}]'} {fault.rule}.",
-            hint=fault.fix,
-            id=_IDS[fault.kind],
-        )
-        for fault in problems()
+        Error(str(fault), hint=fault.fix, id=_IDS[fault.kind]) for fault in problems()
     ]
     settings = _settings()
     if settings is None or not settings.enabled:
@@ -62,17 +57,19 @@ def check_settings(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
             base_url=settings.base_url,
         )
     except ValueError as error:
-        hint = "Compare PLATFORM_ID, PLATFORM_NAME, DOMAIN_SUFFIX and BASE_URL with Moloco's."
+        hint = (
+            "Compare PLATFORM_ID, PLATFORM_NAME, DOMAIN_SUFFIX and BASE_URL with what Moloco gave."
+        )
         return [
             *found,
-            Error(f"{NAME} gives no address: {error}.", hint=hint, id="moloco_rmp.E005"),
+            Error(f"{NAME} gives no address to send to: {error}.", hint=hint, id="moloco_rmp.E005"),
         ]
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
         found.append(
             CheckWarning(
-                f"{NAME}['BASE_URL'] is not encrypted.",
-                hint="Use https://, or the API key travels in clear.",
+                f"{NAME}['BASE_URL'] is an address without encryption.",
+                hint="Use https://, or anybody on the way can read the API key.",
                 id="moloco_rmp.W005",
             )
         )
@@ -82,16 +79,18 @@ def check_settings(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
 def check_pages(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
     """W001, E006: names of URLs and templates in PAGES."""
     settings = _settings()
-    if settings is None or not settings.pages:
+    # As Django's own checks have it: a project without pages has no URLs to look into.
+    has_urls = bool(getattr(django_settings, "ROOT_URLCONF", None))
+    if settings is None or not settings.pages or not has_urls:
         return []
-    names = set(_view_names(get_resolver().url_patterns, ""))
+    names = set(_view_names(get_resolver().url_patterns))
     found: list[CheckMessage] = []
     for name, template in settings.pages.items():
         if name not in names:
             found.append(
                 CheckWarning(
                     f"{NAME}['PAGES'] names {name!r}, which is no name of a URL.",
-                    hint="Write it as {% url %} does, with its namespaces.",
+                    hint="Write it with its namespaces, as request.resolver_match.view_name.",
                     id="moloco_rmp.W001",
                 )
             )
@@ -108,13 +107,13 @@ def check_pages(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
     return found
 
 
-def _view_names(patterns: Any, namespace: str) -> Iterator[str]:
+def _view_names(patterns: Any, namespaces: Sequence[str | None] = ()) -> Iterator[str]:
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
-            inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
-            yield from _view_names(pattern.url_patterns, inner)
-        elif isinstance(pattern, URLPattern) and pattern.name:
-            yield namespace + pattern.name
+            yield from _view_names(pattern.url_patterns, (*namespaces, pattern.namespace))
+        elif isinstance(pattern, URLPattern):
+            match = ResolverMatch(pattern.callback, (), {}, pattern.name, None, [*namespaces])
+            yield match.view_name
 
 
 def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
@@ -124,15 +123,15 @@ def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
         return [
             CheckWarning(
                 "MolocoMiddleware is missing: no event will know its shopper.",
-                hint=f"Add {MIDDLEWARE!r} to MIDDLEWARE, after the authentication's.",
+                hint=f"Add {MIDDLEWARE!r} to MIDDLEWARE, below AuthenticationMiddleware.",
                 id="moloco_rmp.W002",
             )
         ]
     place = middleware.index(MIDDLEWARE)
     return [
         Error(
-            f"MolocoMiddleware stands before {other.rpartition('.')[2]}.",
-            hint="Move it after, so that session, user and cache see what they need.",
+            f"MolocoMiddleware stands before {other.rpartition('.')[2]} in MIDDLEWARE.",
+            hint=f"Move {MIDDLEWARE!r} below {other!r}.",
             id="moloco_rmp.E007",
         )
         for other in _BEFORE
@@ -148,8 +147,8 @@ def check_hash_key(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
     if settings.hash_key is None:
         return [
             CheckWarning(
-                f"{NAME}['HASH_KEY'] is not set, and identifiers hang on SECRET_KEY.",
-                hint="Set it once and for all: a new SECRET_KEY would rename every shopper.",
+                f"{NAME}['HASH_KEY'] is not set, so shopper ids are derived from SECRET_KEY.",
+                hint="Set it once and for all: else a new SECRET_KEY renames every shopper.",
                 id="moloco_rmp.W003",
             )
         ]
@@ -157,7 +156,7 @@ def check_hash_key(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
         return [
             CheckWarning(
                 f"{NAME}['HASH_KEY'] is shorter than {_SHORTEST_KEY} characters.",
-                hint="Use python -c 'import secrets; print(secrets.token_urlsafe(48))'.",
+                hint="Make one with python -c 'import secrets; print(secrets.token_urlsafe(48))'.",
                 id="moloco_rmp.W004",
             )
         ]

@@ -21,6 +21,7 @@ from django_moloco_rmp.choices import PersonalizationMode
 from django_moloco_rmp.parsers import KEYS, FaultError
 
 NAME = "MOLOCO_RMP"
+_REQUIRED = ("PLATFORM_ID", "API_KEY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,41 +70,38 @@ class Problem:
     rule: str
     fix: str
 
+    def __str__(self) -> str:
+        return f"{NAME if self.key is None else f'{NAME}[{self.key!r}]'} {self.rule}."
 
-def _parse(raw: object) -> tuple[dict[str, Any], list[Problem]]:
+
+def _parse(raw: object) -> tuple[Settings, list[Problem]]:
     if not isinstance(raw, Mapping):
-        return {}, [Problem("shape", None, "is not set to a dict", "Define MOLOCO_RMP = {...}.")]
+        fix = f"Set {NAME} = {{'PLATFORM_ID': ..., 'API_KEY': ...}}."
+        return Settings(), [Problem("shape", None, "is not set to a dict", fix)]
     values: dict[str, Any] = {}
     problems = []
+    missing = [key for key in _REQUIRED if raw.get(key) in (None, "")]
     for key, value in raw.items():
         known = KEYS.get(key)
         if known is None:
             close = get_close_matches(str(key).upper(), KEYS, n=1)
             fix = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(KEYS)}."
             problems.append(Problem("unknown", str(key), "is no setting of this app", fix))
-            continue
-        try:
-            values[key.lower()] = known.parse(value)
-        except FaultError as fault:
-            problems.append(Problem("invalid", key, fault.rule, fault.fix))
-    if values.get("enabled", True):
-        problems += [
-            Problem("missing", key, "is required", "Moloco's account manager gives it to you.")
-            for key in ("PLATFORM_ID", "API_KEY")
-            if key not in raw
-        ]
-    connect, read = values.get("timeout", (3.05, 10.0))
-    lease = values.get("lease", 120)
-    if lease < 4 * (connect + read):
-        problems.append(
-            Problem(
-                "invalid",
-                "LEASE",
-                f"must be at least four times TIMEOUT's sum, {4 * (connect + read):g} seconds",
-                "Raise LEASE or lower TIMEOUT, or slow answers are sent twice.",
-            )
-        )
-    return values, problems
+        elif key not in missing:
+            try:
+                values[key.lower()] = known.parse(value)
+            except FaultError as fault:
+                problems.append(Problem("invalid", key, fault.rule, fault.fix))
+    settings = Settings(**values)
+    if settings.enabled:
+        fix = "Moloco's account manager gives it to you; until then set ENABLED to False."
+        problems += [Problem("missing", key, "is required", fix) for key in missing]
+    least = 4 * sum(settings.timeout)
+    if settings.lease < least:
+        rule = f"must be at least four times the sum of TIMEOUT, here {least:g} seconds"
+        fix = "Raise LEASE or lower TIMEOUT, or events with slow answers are sent twice."
+        problems.append(Problem("invalid", "LEASE", rule, fix))
+    return settings, problems
 
 
 def problems() -> list[Problem]:
@@ -118,11 +116,10 @@ def get_settings() -> Settings:
 
     :raises ImproperlyConfigured: there is a fault; the error names the key, the rule and the fix
     """
-    values, faults = _parse(getattr(django_settings, NAME, None))
-    for fault in faults:
-        where = NAME if fault.key is None else f"{NAME}[{fault.key!r}]"
-        raise ImproperlyConfigured(f"{where}: {fault.rule}. {fault.fix}")
-    return Settings(**values)
+    settings, faults = _parse(getattr(django_settings, NAME, None))
+    if faults:
+        raise ImproperlyConfigured(" ".join(f"{fault} {fault.fix}" for fault in faults))
+    return settings
 
 
 def raises_errors() -> bool:
@@ -144,17 +141,18 @@ def from_env(prefix: str = "MOLOCO_RMP_") -> dict[str, Any]:
     Return the dict for ``MOLOCO_RMP`` from environment variables, read with django-environ.
 
     Each variable is the prefix and a key: ``MOLOCO_RMP_PLATFORM_ID``. Keys without a variable are
-    left out. Lists are separated by commas, PAGES is JSON, and a blank text is None.
+    left out. Lists are separated by commas, PAGES is JSON, and a blank text is None. Values are
+    taken to the letter: keys may begin with ``$``, which django-environ reads as a reference.
 
     :raises ImproperlyConfigured: a variable cannot be read as its type
     """
-    env = environ.Env()
+    variables = environ.Env().ENVIRON
     values: dict[str, Any] = {}
     for key, known in KEYS.items():
         name = prefix + key
-        if name in env:
+        if name in variables:
             try:
-                values[key] = known.read(env.str(name).strip())
-            except ValueError as error:
-                raise ImproperlyConfigured(f"{name}: cannot be read: {error}.") from None
+                values[key] = known.read(variables[name].strip())
+            except FaultError as fault:
+                raise ImproperlyConfigured(f"{name} {fault.rule}. {fault.fix}") from None
     return values

@@ -5,7 +5,8 @@ The values of ``MOLOCO_RMP``: how each key is checked, and how it is read from t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -31,8 +32,17 @@ class FaultError(ValueError):
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise FaultError("must be a text without line breaks", "Pass a str that is not blank.")
+        raise FaultError("must be a text of printable characters", "Pass a str that is not blank.")
     return value.strip()
+
+
+def _api_key(value: Any) -> str:
+    text = _text(value)
+    if not re.fullmatch("[!-~]+", text):
+        raise FaultError(
+            "must be printable ASCII without spaces", "Pass the key as Moloco gave it to you."
+        )
+    return text
 
 
 def _optional(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -48,7 +58,9 @@ def _flag(value: Any) -> bool:
 def _count(least: int, most: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise FaultError(f"must be an int from {least} to {most}", "Pass a number in range.")
+            raise FaultError(
+                f"must be an int from {least} to {most}", "Pass a whole number within this range."
+            )
         return value
 
     return parse
@@ -58,7 +70,7 @@ def _one_of(*values: str) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         if value not in values:
             raise FaultError(f"is not one of {', '.join(values)}", "Pass one of these texts.")
-        return str(value)
+        return str(values[values.index(value)])
 
     return parse
 
@@ -75,7 +87,8 @@ def _pages(value: Any) -> Mapping[str, str]:
         isinstance(text, str) and text for pair in value.items() for text in pair
     ):
         raise FaultError(
-            "must map URL names to page id templates", "Pass {'shop:category': 'CATEGORY:{slug}'}."
+            "must map URL names to page id templates",
+            "Write it as {'shop:category': 'CATEGORY:{slug}'}.",
         )
     return dict(value)
 
@@ -84,10 +97,13 @@ def _callable(value: Any) -> Callable[[Any], Any]:
     if isinstance(value, str):
         try:
             value = import_string(value)
-        except ImportError as error:
-            raise FaultError(f"cannot be imported ({error})", "Mend the dotted path.") from None
+        except Exception as error:
+            raise FaultError(
+                f"cannot be imported ({type(error).__name__}: {error})",
+                "Correct the dotted path, or pass the function itself.",
+            ) from None
     if not callable(value):
-        raise FaultError("must be callable", "Pass a function of the request, or its path.")
+        raise FaultError("must be callable", "Pass a function of the request, or its dotted path.")
     return value  # type: ignore[no-any-return]
 
 
@@ -100,22 +116,25 @@ def _send_ip(value: Any) -> bool | str:
 def _proxies(value: Any) -> tuple[IPv4Network | IPv6Network, ...] | int:
     if isinstance(value, int):
         return _count(0, MAX_PROXIES)(value)
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if not isinstance(value, list | tuple):
         raise FaultError(
             "must be a list of networks, or how many proxies each request passes",
             "Pass ['10.0.0.0/8'] or 1.",
         )
     try:
-        return tuple(ip_network(network) for network in value)
+        # As texts, because a number would be taken for an address.
+        return tuple(ip_network(str(network)) for network in value)
     except ValueError as error:
-        raise FaultError(f"holds what is no network ({error})", "Pass ['10.0.0.0/8'].") from None
+        raise FaultError(
+            f"holds something that is no network ({error})", "Pass ['10.0.0.0/8'] or 1."
+        ) from None
 
 
 def _timeout(value: Any) -> tuple[float, float]:
     if (
-        not isinstance(value, Sequence)
+        not isinstance(value, list | tuple)
         or len(value) != 2
-        or not all(isinstance(part, int | float) and 0 < part <= 60 for part in value)
+        or not all(type(part) in {int, float} and 0 < part <= 60 for part in value)
     ):
         raise FaultError(
             "must be two numbers of seconds, to connect and to read, up to 60",
@@ -127,7 +146,7 @@ def _timeout(value: Any) -> tuple[float, float]:
 def _cookie_name(value: Any) -> str:
     name = _text(value)
     if not all(char.isascii() and (char.isalnum() or char in "-_.") for char in name):
-        raise FaultError("is no name for a cookie", "Use letters, digits, '-' and '_'.")
+        raise FaultError("is no name for a cookie", "Use letters, digits, '-', '_' and '.'.")
     return name
 
 
@@ -137,7 +156,7 @@ def _env_text(text: str) -> str | None:
 
 def _env_flag(text: str) -> bool:
     if text.lower() not in _FLAGS:
-        raise ValueError(f"is not one of {', '.join(_FLAGS)}")
+        raise FaultError("must be true or false", f"Pass one of {', '.join(_FLAGS)}.")
     return _FLAGS[text.lower()]
 
 
@@ -153,8 +172,15 @@ def _env_ip(text: str) -> bool | str:
     return text if text == "truncated" else _env_flag(text)
 
 
+def _env_int(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise FaultError("must be a whole number", "Pass digits only.") from None
+
+
 def _env_proxies(text: str) -> int | list[str]:
-    return int(text) if text.isdecimal() else _env_list(text)
+    return _env_int(text) if text.isdecimal() else _env_list(text)
 
 
 def _env_list(text: str) -> list[str]:
@@ -162,7 +188,19 @@ def _env_list(text: str) -> list[str]:
 
 
 def _env_seconds(text: str) -> list[float]:
-    return [float(part) for part in _env_list(text)]
+    try:
+        return [float(part) for part in _env_list(text)]
+    except ValueError:
+        raise FaultError("must be two numbers with a comma between", "Pass 3.05,10.") from None
+
+
+def _env_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise FaultError(
+            f"must be JSON ({error})", 'Pass {"shop:category": "CATEGORY:{slug}"}.'
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +213,7 @@ class Key:
 
 KEYS: dict[str, Key] = {
     "PLATFORM_ID": Key(_text),
-    "API_KEY": Key(_text),
+    "API_KEY": Key(_api_key),
     "PLATFORM_NAME": Key(_optional(_text)),
     "DOMAIN_SUFFIX": Key(_text),
     "BASE_URL": Key(_optional(_base_url)),
@@ -184,20 +222,20 @@ KEYS: dict[str, Key] = {
     "CHANNEL_TYPE": Key(_one_of("auto", *ChannelType)),
     "DEFAULT_CURRENCY": Key(_optional(_one_of(*sorted(CURRENCIES)))),
     "DOMAIN": Key(_optional(_text)),
-    "PAGES": Key(_pages, json.loads),
+    "PAGES": Key(_pages, _env_json),
     "HASH_KEY": Key(_optional(_text)),
     "USER_ID": Key(_optional(_callable)),
     "PERSISTENT_ID_COOKIE": Key(_optional(_cookie_name)),
-    "PERSISTENT_ID_COOKIE_AGE": Key(_count(1, 400 * 24 * 3600), int),
+    "PERSISTENT_ID_COOKIE_AGE": Key(_count(1, 400 * 24 * 3600), _env_int),
     "SEND_IP": Key(_send_ip, _env_ip),
     "TRUSTED_PROXIES": Key(_proxies, _env_proxies),
     "CONSENT": Key(_optional(_callable)),
     "IGNORE_BOTS": Key(_flag, _env_flag),
     "RELAY": Key(_one_of(*RELAYS)),
     "TIMEOUT": Key(_timeout, _env_seconds),
-    "CONCURRENCY": Key(_count(1, 64), int),
-    "BATCH_SIZE": Key(_count(1, 1000), int),
-    "LEASE": Key(_count(10, 3600), int),
-    "REJECTED_DAYS": Key(_count(1, 3650), int),
-    "DEDUPE_DAYS": Key(_count(1, 3650), int),
+    "CONCURRENCY": Key(_count(1, 64), _env_int),
+    "BATCH_SIZE": Key(_count(1, 1000), _env_int),
+    "LEASE": Key(_count(10, 3600), _env_int),
+    "REJECTED_DAYS": Key(_count(1, 3650), _env_int),
+    "DEDUPE_DAYS": Key(_count(1, 3650), _env_int),
 }

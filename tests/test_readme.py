@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from ast import literal_eval
 from dataclasses import fields
 from pathlib import Path
 
@@ -37,6 +38,23 @@ def test_the_settings_table_names_each_setting() -> None:
         for key in re.findall("`(.+?)`", row)
     }
     assert named == {field.name.upper() for field in fields(Settings)}
+
+
+def test_the_settings_table_tells_the_defaults() -> None:
+    section = README.read_text(encoding="utf-8").split("## Settings")[1].split("\n## ")[0]
+    told = {}
+    for keys, defaults in re.findall(r"^\| (`[^|]+) \| (`[^|]+`) \|", section, re.M):
+        names = [key.lower() for key in re.findall("`(.+?)`", keys)]
+        told |= dict(zip(names, re.findall("`(.+?)`", defaults), strict=True))
+    assert told.pop("user_id") == "request.user.pk"
+    assert {name: literal_eval(text) for name, text in told.items()} == {
+        name: getattr(Settings(), name) for name in told
+    }
+    # The others have a default in words.
+    assert {field.name for field in fields(Settings)} - set(told) == {
+        *("platform_id", "api_key", "platform_name", "hash_key"),
+        *("user_id", "persistent_id_cookie_age"),
+    }
 
 
 def test_the_pictures_exist() -> None:

@@ -9,6 +9,9 @@ from typing import Any, assert_type
 
 from django.dispatch import Signal
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
+from django.views import View
 
 from django_moloco_rmp import (
     APIError,
@@ -24,12 +27,23 @@ from django_moloco_rmp import (
     track,
     track_add_to_cart,
     track_home,
+    track_land,
     track_page_view,
     track_purchase,
     track_search,
 )
 from django_moloco_rmp.client import EventClient
-from django_moloco_rmp.decorators import home, item_page_view, page
+from django_moloco_rmp.conf import Settings, from_env, get_settings
+from django_moloco_rmp.decorators import (
+    home,
+    item_page_view,
+    land,
+    page,
+    page_view,
+    search,
+    track_view,
+)
+from django_moloco_rmp.shopper import Shopper
 from django_moloco_rmp.signals import added_to_cart, connect
 from django_moloco_rmp.testing import SandboxServer, capture_events
 from django_moloco_rmp.wire import dumps, loads
@@ -79,14 +93,94 @@ def index(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+@home("HOME")
+async def async_index(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+@land
+@page_view("CATEGORY:{slug}")
+def category(request: HttpRequest, slug: str, sort: str = "") -> TemplateResponse:
+    return TemplateResponse(request, "category.html")
+
+
+@page_view
+def about(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+@search("SEARCH", query="term")
+def find(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+@search(query=lambda request, response, **kwargs: request.GET["term"])
+async def async_find(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
 @item_page_view("PRODUCT:{slug}", item="product")
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
     return HttpResponse()
 
 
+def product_of(request: HttpRequest, response: HttpResponse, *, slug: str) -> Product:
+    return Product(slug, Decimal(1))
+
+
+@item_page_view(item=product_of)
+async def async_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    return HttpResponse()
+
+
+@track_view("ADD_TO_WISHLIST", "WISHLIST", items="products")
+@track_view(EventType.SEARCH, search_query="q")
+def wish(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+@method_decorator(land("HOME"), name="dispatch")
+class Landing(View):
+    pass
+
+
 @page("CHECKOUT")
 async def checkout(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
+
+
+async def views(request: HttpRequest) -> None:
+    """A decorated view has the type it had."""
+    assert_type(index(request), HttpResponse)
+    assert_type(await async_index(request), HttpResponse)
+    assert_type(category(request, "shoes", sort="price"), TemplateResponse)
+    assert_type(about(request), HttpResponse)
+    assert_type(find(request), HttpResponse)
+    assert_type(await async_find(request), HttpResponse)
+    assert_type(detail(request, slug="lamp"), HttpResponse)
+    assert_type(await async_detail(request, "lamp"), HttpResponse)
+    assert_type(wish(request), HttpResponse)
+    assert_type(await checkout(request), HttpResponse)
+    assert_type(Landing(), Landing)
+
+
+def shopper(moloco: Shopper) -> None:
+    assert_type(moloco.identifiers(), dict[str, str])
+    assert_type(moloco.freeze(), dict[str, str])
+    assert_type(track_land(shopper=moloco.freeze()), str | None)
+    assert_type(track_home(shopper=moloco), str | None)
+
+
+async def shopper_in_a_coroutine(moloco: Shopper) -> None:
+    assert_type(await moloco.aidentifiers(), dict[str, str])
+    assert_type(await moloco.afreeze(), dict[str, str])
+
+
+def configuration() -> None:
+    assert_type(from_env(), dict[str, Any])
+    assert_type(from_env("SHOP_MOLOCO_"), dict[str, Any])
+    assert_type(get_settings(), Settings)
+    assert_type(get_settings().timeout, tuple[float, float])
 
 
 def line_added(sender: object, line: Product, **_: Any) -> dict[str, Any] | None:
