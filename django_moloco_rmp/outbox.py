@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from django.apps import apps
 from django.db import DatabaseError, connections, router, transaction
 from django.db.models import F
 from django.db.models.constants import OnConflict
+from django.db.models.lookups import Exact
 
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.events import Event
@@ -116,68 +118,102 @@ class Outbox:
         """
         Take up to ``limit`` due events, oldest first, which nobody else gets while the lease runs.
         """
-        due = self._due().order_by("available_at", "id").values_list("pk", flat=True)[:limit]
-        keys = list(due)
         token = secrets.token_hex(16)
-        if not keys:
+        due = self._rows.filter(state=_PENDING, available_at__lte=DatabaseNow())
+        due = due.order_by("available_at", "id").values_list("pk", flat=True)
+        while keys := list(due[:limit]):
+            taken = self._update(
+                self._in_state(_PENDING, keys).filter(available_at__lte=DatabaseNow()),
+                available_at=DatabaseNow() + lease,
+                lease_token=token,
+                attempts=F("attempts") + 1,
+            )
+            # Where others were faster with all of these, more may be due.
+            if taken:
+                break
+        else:
             return Lease(token, ())
-        self._due().filter(pk__in=keys).update(
-            available_at=DatabaseNow() + lease, lease_token=token, attempts=F("attempts") + 1
-        )
         held = self._rows.filter(pk__in=keys, lease_token=token).order_by("id")
-        rows = held.values_list(
-            "pk", "event_id", "event_type", "payload", "keeps_id", "failures", named=False
-        )
-        return Lease(token, tuple(Claimed(*row) for row in rows))
+        fields = ("pk", "event_id", "event_type", "payload", "keeps_id", "failures")
+        return Lease(token, tuple(Claimed(*row) for row in held.values_list(*fields)))
 
-    def _due(self) -> Any:
-        return self._rows.filter(state=_PENDING, available_at__lte=DatabaseNow())
+    def _in_state(self, state: int, keys: list[int]) -> Any:
+        # Not the bare column: SQLite would take its index, and walk the whole backlog.
+        return self._rows.filter(Exact(F("state") + 0, state), pk__in=keys)
+
+    def _held(self, token: str, *events: Claimed) -> Any:
+        return self._rows.filter(pk__in=[event.pk for event in events], lease_token=token)
+
+    def _update(self, rows: Any, **values: Any) -> int:
+        with self._found_by_key():
+            return int(rows.update(**values))
+
+    def _delete(self, rows: Any) -> int:
+        # Not delete(): where the project listens to pre_delete, that reads the rows first, and
+        # then deletes by their keys whatever has become of them.
+        with self._found_by_key():
+            return int(rows._raw_delete(self.using))
+
+    def _found_by_key(self) -> AbstractContextManager[None]:
+        """
+        Have rows found by their keys alone, so that no other row gets locked.
+
+        InnoDB locks what it looks at, which is all of a small table if the choice is its own: it
+        would wait for each open transaction of the shop that has an event in it.
+        """
+        connection = connections[self.using]
+        if connection.vendor != "mysql":
+            return nullcontext()
+        return connection.execute_wrapper(_force_primary_key)
 
     def delivered(self, token: str, events: Iterable[Claimed]) -> int:
         """Forget delivered events, but for the ids that have to stay known; return how many."""
         done = list(events)
-        plain = [event.pk for event in done if not event.keeps_id]
-        kept = [event.pk for event in done if event.keeps_id]
+        plain = [event for event in done if not event.keeps_id]
+        kept = [event for event in done if event.keeps_id]
         count = 0
         if plain:
-            count += self._rows.filter(pk__in=plain, lease_token=token).delete()[0]
+            count += self._delete(self._held(token, *plain))
         if kept:
-            count += self._rows.filter(pk__in=kept, lease_token=token).update(
-                state=_SENT, payload="", lease_token="", finished_at=DatabaseNow(), last_error=""
+            count += self._update(
+                self._held(token, *kept),
+                state=_SENT,
+                payload="",
+                lease_token="",
+                finished_at=DatabaseNow(),
+                last_error="",
             )
         return count
 
     def reschedule(self, token: str, event: Claimed, wait: timedelta, error: DeliveryError) -> int:
         """Make an event due again after ``wait``, with one failure more; return how many."""
-        return int(
-            self._rows.filter(pk=event.pk, lease_token=token).update(
-                available_at=DatabaseNow() + wait,
-                lease_token="",
-                failures=F("failures") + 1,
-                last_status=error.status,
-                last_error=error.message[:500],
-            )
+        return self._update(
+            self._held(token, event),
+            available_at=DatabaseNow() + wait,
+            lease_token="",
+            failures=F("failures") + 1,
+            last_status=error.status,
+            last_error=error.message[:500],
         )
 
     def reject(self, token: str, event: Claimed, error: DeliveryError) -> int:
         """Keep an event that was refused for good, with the vendor's message; return how many."""
-        return int(
-            self._rows.filter(pk=event.pk, lease_token=token).update(
-                state=_REJECTED,
-                lease_token="",
-                finished_at=DatabaseNow(),
-                last_status=error.status,
-                last_error=error.message[:500],
-            )
+        return self._update(
+            self._held(token, event),
+            state=_REJECTED,
+            lease_token="",
+            finished_at=DatabaseNow(),
+            last_status=error.status,
+            last_error=error.message[:500],
         )
 
     def release(self, token: str, events: Iterable[Claimed]) -> int:
         """Hand back events that were not sent, due at once; return how many."""
-        keys = [event.pk for event in events]
-        return int(
-            self._rows.filter(pk__in=keys, lease_token=token).update(
-                available_at=DatabaseNow(), lease_token="", attempts=F("attempts") - 1
-            )
+        return self._update(
+            self._held(token, *events),
+            available_at=DatabaseNow(),
+            lease_token="",
+            attempts=F("attempts") - 1,
         )
 
     def prune(self, *, dedupe: timedelta, rejected: timedelta) -> int:
@@ -188,12 +224,20 @@ class Outbox:
         old = self._rows.filter(state=state, finished_at__lt=DatabaseNow() - age)
         deleted = 0
         while keys := list(old.order_by("finished_at").values_list("pk", flat=True)[:_PRUNE_BATCH]):
-            deleted += self._rows.filter(pk__in=keys, state=state).delete()[0]
+            deleted += self._delete(self._in_state(state, keys))
         return deleted
 
     def pending(self) -> int:
         """Return how many events wait, those in flight included."""
         return int(self._rows.filter(state=_PENDING).count())
+
+
+def _force_primary_key(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    table = context["connection"].ops.quote_name(_model()._meta.db_table)
+    start, rest = sql.split(table, 1)
+    if start.startswith("DELETE"):  # only the form for several tables takes a hint
+        start = start.replace("FROM", f"{table} FROM")
+    return execute(f"{start}{table} FORCE INDEX (PRIMARY){rest}", params, many, context)
 
 
 def _ends_transaction(vendor: str, error: DatabaseError) -> bool:

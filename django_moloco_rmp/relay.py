@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import Error, connections
 
 from django_moloco_rmp import signals
 from django_moloco_rmp.client import EventClient
@@ -187,7 +187,7 @@ class Relay:
                     limit = min(limit, max_events - taken)
                 try:
                     claimed = self._round(limit)
-                except DatabaseError:
+                except Error:
                     if until_empty:
                         raise
                     logger.exception("The relay's database failed; its events stay as they are")
@@ -214,7 +214,9 @@ class Relay:
         return True
 
     def _round(self, limit: int) -> int:
-        close_old_connections()
+        connection = connections[self._outbox.using]
+        if not connection.in_atomic_block:  # in one it would be closed, as in a shop's TestCase
+            connection.close_if_unusable_or_obsolete()
         deadline = time.monotonic() + self._hold
         lease = self._outbox.claim(limit, timedelta(seconds=self._lease))
         if lease.events:

@@ -1,0 +1,374 @@
+"""The relay and the vendor's answers: what is sent, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from django.db import connection
+from django.db.models import F
+from django.dispatch import Signal
+from django.test.utils import CaptureQueriesContext
+
+from django_moloco_rmp import signals
+from django_moloco_rmp.database import DatabaseNow
+from django_moloco_rmp.models import OutboxEvent
+from django_moloco_rmp.outbox import Outbox
+from django_moloco_rmp.relay import Relay, Tally
+from django_moloco_rmp.sandbox import SandboxServer
+from tests.contract_schema import problems
+from tests.http_server import ScriptedServer
+from tests.outbox.relays import relay_to
+from tests.outbox.samples import (
+    DAY,
+    event,
+    make_due,
+    record,
+    record_many,
+    seconds_until_due,
+)
+
+State = OutboxEvent.State
+Listen = Callable[[Signal], list[dict[str, Any]]]
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def relay(sandbox: SandboxServer) -> Iterator[Relay]:
+    with relay_to(sandbox.url) as relay:
+        yield relay
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    """Collects what a signal says, until the end of the test."""
+    connected: list[tuple[Signal, Any]] = []
+
+    def start(signal: Signal) -> list[dict[str, Any]]:
+        heard: list[dict[str, Any]] = []
+
+        def receiver(sender: Any, signal: Signal, **arguments: Any) -> None:
+            heard.append({"sender": sender, **arguments})
+
+        signal.connect(receiver, weak=False)
+        connected.append((signal, receiver))
+        return heard
+
+    yield start
+    for signal, receiver in connected:
+        signal.disconnect(receiver)
+
+
+def test_every_event_is_delivered_once(relay: Relay, sandbox: SandboxServer) -> None:
+    recorded = record_many(120)
+    assert relay.run(until_empty=True) == Tally(delivered=120)
+    received = [call["body"] for call in sandbox.events()]
+    assert sorted(body["id"] for body in received) == sorted(recorded)
+    assert problems(received[0]) == []
+    assert OutboxEvent.objects.count() == 0
+
+
+def test_what_is_sent_is_what_was_recorded_to_the_byte() -> None:
+    outbox = Outbox("default")
+    outbox.record(event("ü-🛒", page_id='"timestamp":"9999999999999" \\ ü'), keeps_id=False)
+    outbox.record(event(event_type="SEARCH", search_query="100 % Wolle"), keeps_id=True)
+    payloads = set(OutboxEvent.objects.values_list("payload", flat=True))
+    with ScriptedServer() as server, relay_to(server.url) as relay:
+        relay.run(until_empty=True)
+    assert {request.body.decode() for request in server.requests} == payloads
+
+
+def test_only_ids_of_the_shop_are_remembered(relay: Relay, sandbox: SandboxServer) -> None:
+    record("order-1", keeps_id=True)
+    record("cart-1")
+    relay.run(until_empty=True)
+    assert list(OutboxEvent.objects.values_list("event_id", "payload")) == [("order-1", "")]
+    assert relay.run(until_empty=True).delivered == 2
+
+
+def test_a_delivered_event_is_signalled(relay: Relay, listen: Listen) -> None:
+    heard = listen(signals.event_delivered)
+    record("order-1", keeps_id=True)
+    relay.run(until_empty=True)
+    assert heard == [{"sender": "ADD_TO_CART", "event_id": "order-1"}]
+
+
+def test_a_broken_receiver_does_not_concern_the_relay(
+    relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(**_: Any) -> None:
+        raise RuntimeError("the shop's own fault")
+
+    OutboxEvent.objects.create(event_id="bad", event_type="HOME", payload="{}")
+    record("cart-1")
+    both = (signals.event_delivered, signals.event_rejected)
+    for signal in both:
+        signal.connect(broken)
+    try:
+        assert relay.run(until_empty=True) == Tally(delivered=1, rejected=1)
+    finally:
+        for signal in both:
+            signal.disconnect(broken)
+    assert caplog.text.count("RuntimeError: the shop's own fault") == 2
+
+
+@pytest.mark.parametrize("status", [500, 503, 408])
+def test_an_event_waits_while_the_server_has_trouble(
+    relay: Relay, sandbox: SandboxServer, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    record("cart-1")
+    sandbox.fault({"status": status, "body": {"message": "out for lunch"}})
+    assert relay.run(until_empty=True) == Tally(rescheduled=1)
+    row = OutboxEvent.objects.get()
+    assert seconds_until_due(row) == pytest.approx(5, abs=1)
+    assert (row.state, row.failures, row.attempts) == (State.PENDING, 1, 1)
+    assert (row.last_status, row.last_error) == (status, "out for lunch")
+    (logged,) = caplog.records
+    assert logged.levelno == logging.WARNING
+    assert logged.getMessage().startswith("Event not delivered, next try in 5 s: ")
+    assert (logged.event_id, logged.event_type) == ("cart-1", "ADD_TO_CART")  # type: ignore[attr-defined]
+
+    make_due()
+    assert relay.run(until_empty=True).delivered == 1
+
+
+def test_the_waits_grow_with_each_failure(relay: Relay, sandbox: SandboxServer) -> None:
+    record("cart-1")
+    sandbox.fault({"status": 503, "count": None})
+    waits = []
+    for _ in range(7):
+        make_due()
+        relay.run(until_empty=True)
+        waits.append(seconds_until_due(OutboxEvent.objects.get()))
+    assert waits == [pytest.approx(wait, abs=1) for wait in (5, 10, 20, 40, 80, 900, 900)]
+    sandbox.clear_faults()
+    make_due()
+    assert relay.run(until_empty=True).delivered == 1
+    assert len({call["body"]["id"] for call in sandbox.events()}) == 1
+
+
+@pytest.mark.parametrize(("retry_after", "wait"), [("30", 30), ("1", 5), ("soon", 5)])
+def test_the_server_may_ask_for_a_longer_wait(
+    relay: Relay, sandbox: SandboxServer, retry_after: str, wait: int
+) -> None:
+    record("cart-1")
+    sandbox.fault({"status": 429, "retry_after": retry_after})
+    assert relay.run(until_empty=True) == Tally(rescheduled=1)
+    row = OutboxEvent.objects.get()
+    assert seconds_until_due(row) == pytest.approx(wait, abs=1)
+    assert row.last_status == 429
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_refused_event_is_kept_with_the_vendors_message(
+    relay: Relay,
+    sandbox: SandboxServer,
+    listen: Listen,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+) -> None:
+    heard = listen(signals.event_rejected)
+    record("bad", "good")
+    payload = OutboxEvent.objects.get(event_id="bad").payload
+    sandbox.fault({"status": status, "body": {"message": "items[0].id: unknown"}, "id": "bad"})
+    assert relay.run(until_empty=True) == Tally(delivered=1, rejected=1)
+
+    row = OutboxEvent.objects.get()
+    assert (row.event_id, row.state, row.payload) == ("bad", State.REJECTED, payload)
+    assert (row.last_status, row.last_error) == (status, "items[0].id: unknown")
+    assert heard == [
+        {
+            "sender": "ADD_TO_CART",
+            "event_id": "bad",
+            "status": status,
+            "message": "items[0].id: unknown",
+        }
+    ]
+    (logged,) = caplog.records
+    assert logged.levelno == logging.ERROR
+    assert "items[0].id: unknown" in logged.getMessage()
+    assert logged.event_id == "bad"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 405])
+def test_events_wait_until_a_wrong_setting_is_mended(
+    relay: Relay, sandbox: SandboxServer, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    record("cart-1", "cart-2")
+    sandbox.fault({"status": status, "count": 2})
+    assert relay.run(until_empty=True) == Tally(rescheduled=2)
+    for row in OutboxEvent.objects.all():
+        assert (row.state, row.failures, row.last_status) == (State.PENDING, 1, status)
+        assert seconds_until_due(row) == pytest.approx(5, abs=1)
+    assert {each.levelno for each in caplog.records} == {logging.ERROR}
+    make_due()
+    assert relay.run(until_empty=True).delivered == 2
+
+
+def test_a_wrong_key_loses_nothing_and_shows_in_no_log(
+    sandbox: SandboxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    record("cart-1")
+    with SandboxServer(api_key="another") as other, relay_to(other.url) as relay:
+        assert relay.run(until_empty=True) == Tally(rescheduled=1)
+    assert OutboxEvent.objects.get().last_status == 403
+    assert "test-key" not in caplog.text
+
+
+def test_a_connection_lost_before_the_event_was_accepted(
+    relay: Relay, sandbox: SandboxServer
+) -> None:
+    record("cart-1")
+    sandbox.fault({"drop": "before"})
+    assert relay.run(until_empty=True) == Tally(rescheduled=1)
+    row = OutboxEvent.objects.get()
+    assert (row.failures, row.last_status) == (1, None)
+    assert row.last_error.startswith("ConnectionError")
+    make_due()
+    relay.run(until_empty=True)
+    assert [call["status"] for call in sandbox.events()] == [0, 200]
+
+
+def test_an_event_whose_answer_was_lost_is_sent_again_under_the_same_id(
+    relay: Relay, sandbox: SandboxServer
+) -> None:
+    record("order-1", keeps_id=True)
+    sandbox.fault({"drop": "after"})
+    assert relay.run(until_empty=True) == Tally(rescheduled=1)
+    make_due()
+    assert relay.run(until_empty=True).delivered == 1
+    first, second = sandbox.events()
+    assert (first["status"], second["status"]) == (200, 200)
+    assert first["body"] == second["body"]
+    live = requests.get(f"{sandbox.url}/live", timeout=10).json()
+    assert [each["duplicate"] for each in live["events"]] == [False, True]
+
+
+def test_a_server_that_takes_too_long(sandbox: SandboxServer) -> None:
+    record("cart-1")
+    sandbox.fault({"delay": 600})
+    with relay_to(sandbox.url, timeout=(10.0, 0.1)) as relay:
+        assert relay.run(until_empty=True) == Tally(rescheduled=1)
+    assert "timed out" in OutboxEvent.objects.get().last_error
+
+
+def test_a_server_that_is_not_there(sandbox: SandboxServer) -> None:
+    record("cart-1", "cart-2")
+    sandbox.stop()
+    with relay_to(sandbox.url) as relay:
+        assert relay.run(until_empty=True) == Tally(rescheduled=2)
+        sandbox.start()
+        make_due()
+        assert relay.run(until_empty=True).delivered == 2
+
+
+def test_no_timestamp_ahead_of_the_clock_is_sent_while_the_row_stays_as_it_is(
+    sandbox: SandboxServer,
+) -> None:
+    now = 1_750_000_000_000
+    record("ahead", "refused")
+    Outbox("default").record(event("behind", timestamp=now - 1), keeps_id=False)
+    refused = OutboxEvent.objects.get(event_id="refused")
+    sandbox.fault({"status": 400, "id": "refused"})
+    with relay_to(sandbox.url, clock=lambda: now) as relay:
+        relay.run(until_empty=True)
+    sent = {call["body"]["id"]: call["body"]["timestamp"] for call in sandbox.events()}
+    assert sent == {"ahead": str(now), "behind": str(now - 1), "refused": str(now)}
+    assert OutboxEvent.objects.get().payload == refused.payload
+    assert int(json.loads(refused.payload)["timestamp"]) > now
+
+
+def test_by_default_the_clock_is_the_systems(relay: Relay, sandbox: SandboxServer) -> None:
+    record("cart-1")
+    year_2096 = 4_000_000_000_000
+    OutboxEvent.objects.update(payload=_with_timestamp(year_2096))
+    assert relay.run(until_empty=True).delivered == 1
+    (call,) = sandbox.events()
+    assert int(call["body"]["timestamp"]) < year_2096
+
+
+def _with_timestamp(timestamp: int) -> str:
+    row = OutboxEvent.objects.get()
+    return row.payload.replace(json.loads(row.payload)["timestamp"], str(timestamp))
+
+
+def test_a_fault_of_the_package_itself_neither_loses_nor_stops_anything(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    record_many(3)
+    sent: list[str] = []
+
+    def send(body: str) -> None:
+        if not sent:
+            sent.append(body)
+            raise RuntimeError("not foreseen")
+        sent.append(body)
+
+    relay = Relay(Outbox("default"), send, concurrency=1)
+    assert relay.run(until_empty=True) == Tally(delivered=2, rescheduled=1)
+    row = OutboxEvent.objects.get()
+    assert (row.state, row.failures) == (State.PENDING, 1)
+    assert row.last_error == "unforeseen RuntimeError"
+    assert "not foreseen" in caplog.text
+
+
+def test_the_rest_is_sent_when_one_event_is_a_trouble(relay: Relay, sandbox: SandboxServer) -> None:
+    recorded = record_many(30)
+    sandbox.fault({"status": 500, "id": recorded[0], "count": None})
+    sandbox.fault({"status": 400, "id": recorded[7]})
+    sandbox.fault({"drop": "before", "id": recorded[13]})
+    assert relay.run(until_empty=True) == Tally(delivered=27, rescheduled=2, rejected=1)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "limit", "delivered"),
+    [(10, 3, 7, 7), (10, 3, 6, 6), (10, 50, 1, 1), (10, 3, 10, 10), (4, 3, 9, 4)],
+)
+def test_a_relay_ends_after_so_many_events(
+    sandbox: SandboxServer, count: int, batch_size: int, limit: int, delivered: int
+) -> None:
+    record_many(count)
+    with relay_to(sandbox.url, batch_size=batch_size) as relay:
+        tally = relay.run(until_empty=True, max_events=limit)
+    assert tally == Tally(delivered=delivered)
+    assert len(sandbox.events()) == delivered
+    assert Outbox("default").pending() == count - delivered
+
+
+def test_events_that_failed_count_as_well(relay: Relay, sandbox: SandboxServer) -> None:
+    record_many(5)
+    sandbox.fault({"status": 503, "count": 2})
+    assert relay.run(max_events=3) == Tally(delivered=1, rescheduled=2)
+
+
+def test_results_are_written_back_ten_at_a_time(relay: Relay) -> None:
+    record_many(30)
+    with CaptureQueriesContext(connection) as queries:
+        relay.run(until_empty=True)
+    assert len([query for query in queries if query["sql"].startswith("DELETE")]) >= 3
+
+
+def test_an_idle_relay_deletes_what_was_kept_long_enough(sandbox: SandboxServer) -> None:
+    for state in (State.SENT, State.REJECTED):
+        for days in (1, 3, 5):
+            record_many(1, state=state, finished_at=DatabaseNow() - days * DAY)
+    with relay_to(sandbox.url, dedupe_days=4, rejected_days=2) as relay:
+        relay.run(until_empty=True)
+    ages = OutboxEvent.objects.order_by("state", "-finished_at")
+    left = ages.annotate(age=DatabaseNow() - F("finished_at")).values_list("state", "age")
+    assert [(state, age.days) for state, age in left] == [
+        (State.SENT, 1),
+        (State.SENT, 3),
+        (State.REJECTED, 1),
+    ]
+
+
+def test_an_idle_relay_does_not_look_for_old_events_each_time(relay: Relay) -> None:
+    relay.run(until_empty=True)
+    record_many(1, state=State.SENT, finished_at=DatabaseNow() - 365 * DAY)
+    relay.run(until_empty=True)
+    assert OutboxEvent.objects.count() == 1
