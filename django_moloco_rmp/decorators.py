@@ -7,8 +7,9 @@ They fit sync and async functions, and classes through ``method_decorator(..., n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
+from inspect import isawaitable
 from typing import Any, Protocol, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction
@@ -18,6 +19,7 @@ from django.http.response import HttpResponseBase
 from django_moloco_rmp.events import EventType
 from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.pages import PAGE_ATTRIBUTE, external_referrer
+from django_moloco_rmp.text import clean
 from django_moloco_rmp.tracking import atrack, guard, track
 
 View = Callable[..., Any]
@@ -139,7 +141,7 @@ def search(page: Any = None, *, query: Source = "q") -> Any:
 
     def arguments(request: HttpRequest, response: Any, **kwargs: Any) -> dict[str, Any] | None:
         text = _from_query(query, request, response, kwargs)
-        return {"search_query": text} if text and text.strip() else None
+        return {"search_query": text} if text and clean(text).strip() else None
 
     return _bare("search", EventType.SEARCH, page, arguments)
 
@@ -190,8 +192,11 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
 
     def _wrap(view: View) -> View:
         @wraps(view)
-        def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            response: HttpResponseBase = view(request, *args, **kwargs)
+        def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            response = view(request, *args, **kwargs)
+            if isawaitable(response):
+                # dispatch() of an async class, which is no coroutine function itself.
+                return _after(response, request, kwargs)
             if not _emit_once_rendered(response, request, kwargs):
                 emit(request, response, kwargs)
             return response
@@ -201,15 +206,20 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
     def _awrap(view: View) -> View:
         @wraps(view)
         async def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            response: HttpResponseBase = await view(request, *args, **kwargs)
-            if not _emit_once_rendered(response, request, kwargs):
-                with guard(event_type):
-                    keywords = wanted(request, response, kwargs)
-                    if keywords is not None:
-                        await atrack(event_type, request=request, **keywords)
-            return response
+            return await _after(view(request, *args, **kwargs), request, kwargs)
 
         return inner
+
+    async def _after(
+        answer: Awaitable[HttpResponseBase], request: HttpRequest, kwargs: dict[str, Any]
+    ) -> HttpResponseBase:
+        response = await answer
+        if not _emit_once_rendered(response, request, kwargs):
+            with guard(event_type):
+                keywords = wanted(request, response, kwargs)
+                if keywords is not None:
+                    await atrack(event_type, request=request, **keywords)
+        return response
 
     def _emit_once_rendered(response: Any, request: HttpRequest, kwargs: dict[str, Any]) -> bool:
         if getattr(response, "is_rendered", True):

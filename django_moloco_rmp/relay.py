@@ -11,9 +11,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
@@ -87,11 +89,10 @@ class Senders:
     def withdraw(self) -> list[Claimed]:
         """Take back the events that no thread has started on."""
         events = []
-        try:
-            while job := self._jobs.get_nowait():
-                events.append(job[0])
-        except queue.Empty:
-            pass
+        with suppress(queue.Empty):
+            while True:
+                job = self._jobs.get_nowait()
+                events += [] if job is None else [job[0]]
         return events
 
     def close(self) -> None:
@@ -127,6 +128,7 @@ class Relay:
     :param lease: how long a claim holds, seconds
     :param send_seconds: the longest that one post may take, seconds
     :param clock: milliseconds since the epoch; no timestamp later than this is sent
+    :param talking: held while the relay talks to the database, never while it waits
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class Relay:
         dedupe_days: int = 30,
         rejected_days: int = 30,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        talking: AbstractContextManager[Any] | None = None,
     ) -> None:
         self.tally = Tally()
         self._outbox = outbox
@@ -152,6 +155,7 @@ class Relay:
         self._dedupe = timedelta(days=dedupe_days)
         self._rejected = timedelta(days=rejected_days)
         self._clock = clock
+        self._talking = talking or nullcontext()
         self._stopping = False
         # Not an Event: a signal handler may call stop() while this very thread holds its lock.
         self._nudges: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -214,17 +218,22 @@ class Relay:
         return True
 
     def _round(self, limit: int) -> int:
+        deadline = time.monotonic() + self._hold
+        with self._talking:
+            lease = self._claim(limit)
+        if lease.events:
+            self._deliver(_Batch(lease, deadline))
+        return len(lease.events)
+
+    def _claim(self, limit: int) -> Lease:
         connection = connections[self._outbox.using]
         if not connection.in_atomic_block:  # in one it would be closed, as in a shop's TestCase
             connection.close_if_unusable_or_obsolete()
-        deadline = time.monotonic() + self._hold
         lease = self._outbox.claim(limit, timedelta(seconds=self._lease))
-        if lease.events:
-            self._deliver(_Batch(lease, deadline))
-        elif time.monotonic() >= self._next_prune:
+        if not lease.events and time.monotonic() >= self._next_prune:
             self._next_prune = time.monotonic() + _PRUNE_SECONDS
             self._outbox.prune(dedupe=self._dedupe, rejected=self._rejected)
-        return len(lease.events)
+        return lease
 
     def _send(self, payload: str) -> None:
         self._post(clamp_timestamp(payload, self._clock()))
@@ -245,27 +254,30 @@ class Relay:
                     back = self._senders.withdraw()
                     outstanding -= len(back)
                     if back:
-                        self.tally.released += self._outbox.release(batch.lease.token, back)
+                        with self._talking:
+                            self.tally.released += self._outbox.release(batch.lease.token, back)
                 if results and (idle or not outstanding or len(results) >= _SETTLE_RESULTS):
-                    self._settle(batch.lease.token, results)
+                    with self._talking:
+                        self._settle(batch.lease.token, results)
                     results = []
         finally:
             # After an error of the database: nothing of this batch may start any more.
             self._senders.withdraw()
 
-    def _settle(self, token: str, results: Iterable[_Result]) -> None:
-        delivered = []
-        for result in results:
-            if result.error is None:
-                delivered.append(result.event)
-            elif result.error.is_rejection:
-                self._reject(token, result.event, result.error)
-            else:
-                self._reschedule(token, result.event, result.error)
+    def _settle(self, token: str, results: Sequence[_Result]) -> None:
+        # Deliveries first: what is not written back is sent again.
+        delivered = [result.event for result in results if result.error is None]
         if delivered:
             self.tally.delivered += self._outbox.delivered(token, delivered)
             for event in delivered:
                 signals.event_delivered.send_robust(event.event_type, event_id=event.event_id)
+        for result in results:
+            if result.error is None:
+                continue
+            if result.error.is_rejection:
+                self._reject(token, result.event, result.error)
+            else:
+                self._reschedule(token, result.event, result.error)
 
     def _reject(self, token: str, event: Claimed, error: DeliveryError) -> None:
         self.tally.rejected += self._outbox.reject(token, event, error)
@@ -295,11 +307,12 @@ class Relay:
         )
 
 
-def relay_from_settings(using: str) -> Relay:
+def relay_from_settings(using: str, *, talking: AbstractContextManager[Any] | None = None) -> Relay:
     """
     Return a relay for the outbox of one database, as the settings have it.
 
     :param using: the database's alias
+    :param talking: as for :class:`Relay`
     :raises ImproperlyConfigured: the settings are at fault
     """
     settings = get_settings()
@@ -324,4 +337,5 @@ def relay_from_settings(using: str) -> Relay:
         send_seconds=sum(settings.timeout),
         dedupe_days=settings.dedupe_days,
         rejected_days=settings.rejected_days,
+        talking=talking,
     )

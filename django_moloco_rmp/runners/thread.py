@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
@@ -23,6 +24,8 @@ logger = logging.getLogger("django_moloco_rmp")
 
 #: Seconds that the end of the process waits for what is being sent.
 DRAIN_TIMEOUT = 2.0
+# Seconds that a fork waits for the end of a statement.
+_FORK_TIMEOUT = 1.0
 
 
 class RelayThread(threading.Thread):
@@ -39,11 +42,15 @@ class RelayThread(threading.Thread):
         self._lock = threading.Lock()
         self._relay: Relay | None = None
         self._stopped = False
+        #: Held while it talks to the database.
+        self.talking = threading.Lock()
 
     def run(self) -> None:
         """Build the relay and run it until stopped."""
         try:
-            relay: Relay = import_string("django_moloco_rmp.relay.relay_from_settings")(self._using)
+            relay: Relay = import_string("django_moloco_rmp.relay.relay_from_settings")(
+                self._using, talking=self.talking
+            )
         except ImproperlyConfigured as error:
             logger.error("Events wait in the outbox, as nothing can be sent: %s", error)
             return
@@ -76,6 +83,7 @@ class _Threads:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._threads: dict[str, RelayThread] = {}
+        self._hushed: list[RelayThread] = []
 
     def wake(self, using: str) -> None:
         with self._lock:
@@ -94,17 +102,45 @@ class _Threads:
         for thread in threads:
             thread.join(DRAIN_TIMEOUT / len(threads))
 
+    def hush(self) -> None:
+        """
+        Before a fork: wait for a moment in which no thread talks to its database.
+
+        A child made in the middle of it would inherit the locks of the driver, and hang.
+        """
+        deadline = time.monotonic() + _FORK_TIMEOUT
+        self._hushed = [
+            thread
+            for thread in self._threads.values()
+            if thread.talking.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        ]
+
+    def go_on(self) -> None:
+        """After a fork, in the parent."""
+        for thread in self._hushed:
+            thread.talking.release()
+
 
 _threads = _Threads()
 
 
+def _before_fork() -> None:
+    _threads.hush()
+
+
 def _after_fork() -> None:
+    _threads.go_on()
+
+
+def _after_fork_in_child() -> None:
     # A child has none of its parent's threads, and a lock that one of them may have held.
     global _threads  # noqa: PLW0603
     _threads = _Threads()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+)
 
 
 @atexit.register

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from django_moloco_rmp.sandbox import SandboxServer
+from tests.browser import launched, opened
 from tests.sandbox.caller import Caller
 from tests.sandbox.vectors import own_body
 
@@ -17,39 +18,20 @@ expect = playwright.expect
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield launched
-        launched.close()
+    with launched(chromium) as started:
+        yield started
 
 
 @pytest.fixture
 def page(browser: Any, sandbox: SandboxServer) -> Iterator[Any]:
-    """The page, live. What it complains about on its console fails the test."""
-    complaints: list[str] = []
-    context = browser.new_context()
-    opened = context.new_page()
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("dialog", lambda dialog: complaints.append(dialog.message))
-    opened.goto(sandbox.url)
-    expect(opened.locator("#connection")).to_have_text("Live")
-    yield opened
-    context.close()
-    assert complaints == []
+    """The page, live."""
+    with opened(browser) as window:
+        window.goto(sandbox.url)
+        expect(window.locator("#connection")).to_have_text("Live")
+        yield window
 
 
 def rows(page: Any) -> Any:

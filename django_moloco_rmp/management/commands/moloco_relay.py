@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
 from django_moloco_rmp.conf import get_settings
 from django_moloco_rmp.outbox import Outbox, default_alias
@@ -29,7 +30,9 @@ class Command(BaseCommand):
             help="end when nothing is due; events that wait for a later try stay",
         )
         parser.add_argument("--max-events", type=int, help="end after this many events")
-        parser.add_argument("--database", help="alias of the outbox's database")
+        parser.add_argument(
+            "--database", choices=tuple(connections), help="alias of the outbox's database"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until stopped, or as far as the options say."""

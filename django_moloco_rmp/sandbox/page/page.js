@@ -73,6 +73,14 @@ function element(name, content, className) {
   return made;
 }
 
+// Where a page id may go on in the next line: after its kind, and within an address.
+function fillPage(cell, value) {
+  if (!value) return;
+  for (const part of cut(value, 128).split(/(?<=[:/])/)) {
+    cell.append(part, document.createElement("wbr"));
+  }
+}
+
 function fillTime(cell, event, body) {
   const received = new Date(event.received_at);
   const time = cell.querySelector("time");
@@ -147,8 +155,8 @@ function makeRow(event) {
   find(".note").hidden = !event.message;
   find(".message").textContent = cut(event.message, 300);
   fillShopper(find(".shopper"), body);
-  find(".page .value").textContent = cut(text(body.page_id), 128);
-  find(".referrer").textContent = cut(text(body.referrer_page_id), 128);
+  fillPage(find(".page .value"), text(body.page_id));
+  fillPage(find(".referrer"), text(body.referrer_page_id));
   fillItems(find(".items"), body);
   find(".revenue .value").textContent = money(body.revenue);
   const shipping = money(body.shipping_charge);

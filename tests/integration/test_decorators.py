@@ -1,0 +1,128 @@
+"""Decorators for views: what is reported, and when nothing is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import AsyncClient, Client
+
+from django_moloco_rmp.decorators import home, item_page_view, page, page_view, search, track_view
+from django_moloco_rmp.testing import capture_events
+from tests.integration import tracking_urls
+from tests.integration.visits import configured, drop_reasons, event_of, events_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.integration.tracking_urls")]
+
+ELSEWHERE = {"referer": "https://www.example.org/ideas?q=1"}
+INSIDE = {"referer": "http://testserver/c/lamps/"}
+
+
+@pytest.fixture(params=[Client, AsyncClient])
+def visitor(request: pytest.FixtureRequest) -> Any:
+    return request.param()
+
+
+@pytest.mark.parametrize(
+    ("path", "event_type", "page_id"),
+    [
+        ("/", "HOME", "/"),
+        ("/home/", "HOME", "HOME"),
+        ("/unnamed/", "PAGE_VIEW", "/unnamed/"),
+        ("/c/lamps/", "PAGE_VIEW", "CATEGORY:lamps"),
+        ("/c/stream/", "PAGE_VIEW", "CATEGORY:stream"),
+        ("/search/?q=lamp", "SEARCH", "/search/"),
+        ("/search/lamp/", "SEARCH", "RESULTS"),
+        ("/p/lamp/", "ITEM_PAGE_VIEW", "PRODUCT:lamp"),
+        ("/p-async/lamp/", "ITEM_PAGE_VIEW", "PRODUCT:lamp"),
+        ("/p-callable/lamp/", "ITEM_PAGE_VIEW", "/p-callable/<slug>/"),
+        ("/p-callable-async/lamp/", "ITEM_PAGE_VIEW", "/p-callable-async/<slug>/"),
+        ("/class/7/", "PAGE_VIEW", "CLASS:7"),
+        ("/class-async/", "ITEM_PAGE_VIEW", "/class-async/"),
+        ("/cart/", "ADD_TO_CART", "CART"),
+        ("/search-by-track-view/?words=lamp", "SEARCH", "/search-by-track-view/"),
+        ("/named/", "HOME", "NAMED"),
+        ("/named-async/", "ADD_TO_CART", "NAMED_ASYNC"),
+    ],
+)
+def test_a_success_is_reported_once(visitor: Any, path: str, event_type: str, page_id: str) -> None:
+    path, _, query = path.partition("?")
+    parameters = dict([query.split("=")]) if query else {}
+    with configured(PAGES={}):
+        event = event_of_path(visitor, path, parameters)
+    assert (event.event_type, event.page_id) == (event_type, page_id)
+    if event_type == "SEARCH":
+        assert event.search_query == "lamp"
+    if "lamp/" in path and event_type == "ITEM_PAGE_VIEW":
+        assert [item.id for item in event.items] == ["lamp"]
+
+
+def event_of_path(visitor: Any, path: str, parameters: dict[str, str]) -> Any:
+    return event_of(visitor, path, data=parameters) if parameters else event_of(visitor, path)
+
+
+@configured(PAGES={"unnamed": "FROM_SETTINGS"})
+def test_the_settings_name_a_page_that_its_decorator_does_not(client: Client) -> None:
+    assert event_of(client, "/unnamed/").page_id == "FROM_SETTINGS"
+
+
+def test_any_2xx_is_a_success(client: Client) -> None:
+    with capture_events() as events:
+        assert client.get("/c/created/").status_code == 201
+    assert [event.page_id for event in events] == ["CATEGORY:created"]
+
+
+@pytest.mark.parametrize("slug", ["gone", "moved", "missing", "broken"])
+def test_what_is_no_success_is_not_reported(client: Client, slug: str) -> None:
+    with drop_reasons() as reasons, capture_events() as events:
+        assert client.get(f"/c/{slug}/").status_code in {302, 404, 410, 500}
+    assert (events, reasons) == ([], [])
+
+
+def test_a_page_whose_template_fails_is_not_reported(client: Client) -> None:
+    with capture_events() as events, pytest.raises(RuntimeError, match="of the shop's own"):
+        client.get("/failing-template/")
+    assert events == []
+
+
+@pytest.mark.parametrize("path", ["/search/", "/no-results/"])
+def test_a_search_for_nothing_is_not_reported(client: Client, path: str) -> None:
+    assert events_of(client, path, data={"q": "  "}) == []
+
+
+@pytest.mark.parametrize("path", ["/land/", "/land-async/"])
+def test_only_an_arrival_from_elsewhere_is_a_landing(visitor: Any, path: str) -> None:
+    assert events_of(visitor, path) == []
+    assert events_of(visitor, path, headers=INSIDE) == []
+    event = event_of(visitor, path, headers=ELSEWHERE)
+    assert (event.event_type, event.referrer_page_id) == ("LAND", "www.example.org/ideas")
+
+
+@pytest.mark.parametrize("path", ["/p-no-context/", "/p-broken/", "/p-broken-async/"])
+def test_a_fault_in_finding_the_item_does_not_break_the_page(
+    visitor: Any, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with configured(RAISE_ERRORS=False), drop_reasons() as reasons:
+        assert events_of(visitor, path) == []
+    assert reasons == ["invalid"]
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.getMessage().startswith("Event dropped (ITEM_PAGE_VIEW, invalid): items: ")
+
+
+def test_a_decorated_view_is_still_itself() -> None:
+    assert tracking_urls.product.__name__ == "product"
+    assert tracking_urls.named.csrf_exempt is True
+
+
+@pytest.mark.parametrize("decorator", [page, home, page_view, search])
+def test_a_page_has_to_be_a_text(decorator: Any) -> None:
+    with pytest.raises(TypeError, match="takes the page's id as a text"):
+        decorator(7)
+
+
+def test_a_page_has_to_be_a_text_for_those_with_options_too() -> None:
+    with pytest.raises(TypeError, match="@item_page_view takes the page's id as a text"):
+        item_page_view(7, item="product")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="BUY"):
+        track_view("BUY")

@@ -1,0 +1,85 @@
+"""
+A shop's process: reads commands from its standard input, a JSON list of words in each line, and
+answers each with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.contrib.auth.models import Group  # noqa: E402
+from django.db import connections, transaction  # noqa: E402
+
+from django_moloco_rmp import Item, Money, track  # noqa: E402
+from django_moloco_rmp.models import OutboxEvent  # noqa: E402
+
+#: What request.moloco.freeze() would have returned.
+SHOPPER = {"channel_type": "SITE", "persistent_id": "5" * 64, "page_id": "CART_PAGE"}
+LAMP = Item("lamp", price=Money("19.90", "EUR"), quantity=1)
+
+
+class Shop:
+    """The commands: each public method is one."""
+
+    def __init__(self) -> None:
+        self._atomic: Any = None
+
+    def emit(self, event_type: str = "ADD_TO_CART", count: str = "1") -> list[str | None]:
+        """Report events; return their ids."""
+        return [track(event_type, LAMP, shopper=SHOPPER) for _ in range(int(count))]
+
+    def begin(self) -> None:
+        """Open a transaction."""
+        self._atomic = transaction.atomic()
+        self._atomic.__enter__()
+
+    def commit(self) -> None:
+        """Commit it."""
+        self._atomic.__exit__(None, None, None)
+
+    def rollback(self) -> None:
+        """Roll it back."""
+        transaction.set_rollback(True)
+        self._atomic.__exit__(None, None, None)
+
+    def threads(self) -> list[list[Any]]:
+        """Return name and kind of each thread but the main one."""
+        others = (each for each in threading.enumerate() if each is not threading.main_thread())
+        return sorted([each.name, each.daemon] for each in others)
+
+    def query(self) -> int:
+        """Use the main thread's own connection."""
+        return Group.objects.count()
+
+    def fork(self, *then: str) -> int:
+        """Do something in a child that ends normally afterwards; return its exit status."""
+        # What a shop that forks has to do with connections of its own.
+        connections.close_all()
+        pid = os.fork()
+        if pid == 0:
+            getattr(self, then[0])(*then[1:])
+            deadline = time.monotonic() + 20
+            while OutboxEvent.objects.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            sys.exit(OutboxEvent.objects.count())
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def main() -> None:
+    shop = Shop()
+    for line in sys.stdin:
+        command, *arguments = json.loads(line)
+        print(json.dumps(getattr(shop, command)(*arguments)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

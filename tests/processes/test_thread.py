@@ -1,0 +1,95 @@
+"""The background thread of a shop's process."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from django_moloco_rmp.models import OutboxEvent
+from django_moloco_rmp.sandbox import SandboxServer
+from tests.outbox.samples import make_due, record
+from tests.processes.children import PATIENCE, Shop, manage
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+    pytest.mark.slow,
+]
+
+THREAD = ["moloco-relay-default", True]
+
+
+def received(sandbox: SandboxServer, count: int) -> list[str]:
+    assert sandbox.wait_for(count, PATIENCE)
+    return [each["body"]["id"] for each in sandbox.events()]
+
+
+def test_it_starts_with_the_first_commit_and_sends_at_once(sandbox: SandboxServer) -> None:
+    with Shop(BASE_URL=sandbox.url) as shop:
+        assert shop("query") == 0
+        shop("begin")
+        shop("emit", "PURCHASE")
+        shop("rollback")
+        assert shop("threads") == []
+        shop("begin")
+        order = shop("emit", "PURCHASE")
+        assert shop("threads") == []
+        shop("commit")
+        assert THREAD in shop("threads")
+        assert received(sandbox, 1) == order
+        views = shop("emit", "PAGE_VIEW", "3")
+        assert sorted(received(sandbox, 4)) == sorted(order + views)
+        assert shop("threads").count(THREAD) == 1
+
+
+@pytest.mark.parametrize("runner", ["command", "off"])
+def test_where_others_send_there_is_no_thread(sandbox: SandboxServer, runner: str) -> None:
+    with Shop(BASE_URL=sandbox.url, RELAY=runner) as shop:
+        shop("emit")
+        assert shop("threads") == []
+    assert sandbox.events() == []
+
+
+def test_a_server_that_hangs_does_not_hold_up_the_end(sandbox: SandboxServer) -> None:
+    sandbox.fault({"delay": 600})
+    with Shop(BASE_URL=sandbox.url) as shop:
+        (hanging,) = shop("emit")
+        received(sandbox, 1)
+        started = time.monotonic()
+        shop.end()
+    assert shop.process.returncode == 0
+    # Two seconds to drain, and the interpreter's own end.
+    assert time.monotonic() - started < 8
+    # It may have been accepted and may not: it is sent again when its lease has run out.
+    make_due()
+    manage("moloco_relay", "--until-empty", BASE_URL=sandbox.url)
+    assert received(sandbox, 2) == [hanging, hanging]
+
+
+def test_parent_and_child_of_a_fork_both_send(sandbox: SandboxServer) -> None:
+    with Shop(BASE_URL=sandbox.url) as shop:
+        before = shop("emit")
+        received(sandbox, 1)
+        assert shop("fork", "emit", "PAGE_VIEW") == 0
+        assert shop("fork", "emit", "ADD_TO_CART") == 0
+        received(sandbox, 3)
+        assert shop("query") == 0
+        after = shop("emit")
+        events = received(sandbox, 4)
+        assert [events[0], events[-1]] == before + after
+        assert shop("threads").count(THREAD) == 1
+
+
+def test_settings_that_give_no_address_are_one_line_in_the_log() -> None:
+    with Shop(PLATFORM_ID="?") as shop:
+        shop("emit")
+        errors = shop.end()
+    assert errors.count("\n") == 1
+    assert errors.startswith("Events wait in the outbox, as nothing can be sent: MOLOCO_RMP: ")
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_a_test_run_has_no_thread() -> None:
+    record("one")
+    assert not [each for each in threading.enumerate() if each.name.startswith("moloco")]
