@@ -10,9 +10,14 @@ from django_moloco_rmp.sandbox import SandboxServer
 from tests import with_service
 
 # Deadlines measure the machine, not the code: a loaded one would fail at random.
-settings.register_profile("default", deadline=None)
+# Few examples while somebody waits for them, more in CI; "thorough" is for a night.
+settings.register_profile("default", deadline=None, max_examples=25)
 settings.register_profile(
-    "ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    deadline=None,
+    max_examples=60,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from django_moloco_rmp import EventType
 from tests.example.demo import manage
 
 pytestmark = pytest.mark.slow
@@ -19,14 +20,13 @@ def test_the_demo_shows_every_event_and_passes() -> None:
     verdicts = [line for line in lines if line.startswith(("PASS", "FAIL"))]
     assert len(verdicts) == 8
     assert all(line.startswith("PASS") for line in verdicts)
-    table = lines[lines.index("The sandbox received") + 3 :][:18]
-    assert [line.split()[1] for line in table] == [
+    types = set(EventType)
+    assert [word for line in lines for word in line.split()[:2] if word in types] == [
         *("LAND", "HOME", "SEARCH", "PAGE_VIEW", "ITEM_PAGE_VIEW"),
         *("ADD_TO_CART", "PAGE_VIEW", "PAGE_VIEW", "PAGE_VIEW", "ITEM_PAGE_VIEW"),
         *("ADD_TO_WISHLIST", "PAGE_VIEW", "ADD_TO_CART", "PAGE_VIEW", "PAGE_VIEW"),
         *("PURCHASE", "PAGE_VIEW", "HOME"),
     ]
-    assert {line.split()[-1] for line in table} == {"200"}
 
 
 def test_with_a_wrong_key_the_demo_fails_and_says_why() -> None:

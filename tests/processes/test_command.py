@@ -71,8 +71,8 @@ def test_what_cannot_be_done_is_said_in_one_line(
 
 @pytest.fixture
 def slow_sandbox(sandbox: SandboxServer) -> SandboxServer:
-    """A sandbox that thinks for a second about each event."""
-    sandbox.fault({"delay": 1, "count": 100})
+    """A sandbox that thinks about each event."""
+    sandbox.fault({"delay": 0.4, "count": 100})
     return sandbox
 
 

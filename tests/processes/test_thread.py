@@ -8,6 +8,7 @@ import time
 import pytest
 
 from django_moloco_rmp.models import OutboxEvent
+from django_moloco_rmp.runners.thread import RelayThread
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.outbox.samples import make_due, record
 from tests.processes.children import PATIENCE, Shop, manage
@@ -88,6 +89,14 @@ def test_settings_that_give_no_address_are_one_line_in_the_log() -> None:
     assert errors.count("\n") == 1
     assert errors.startswith("Events wait in the outbox, as nothing can be sent: MOLOCO_RMP: ")
     assert OutboxEvent.objects.count() == 1
+
+
+def test_it_may_be_stopped_before_it_has_begun() -> None:
+    thread = RelayThread("default")
+    thread.stop()
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
 
 
 def test_a_test_run_has_no_thread() -> None:
