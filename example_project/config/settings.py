@@ -21,6 +21,8 @@ DEBUG = env.bool("DEBUG", default=True)
 # Good enough for this machine; in production these have to be given.
 SECRET_KEY = env.str("SECRET_KEY", default="not a secret" if DEBUG else env.NOTSET)
 PAYMENT_SECRET = env.str("PAYMENT_SECRET", default="not a secret" if DEBUG else env.NOTSET)
+# A bank that believes whoever clicks on "Pay".
+TEST_BANK = env.bool("TEST_BANK", default=DEBUG)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 

@@ -111,11 +111,15 @@ class Browser:
 
     def _go(self, method: str, url: str, referrer: str, **content: dict[str, str]) -> None:
         # Redirects keep the Referer, as they do in browsers.
-        response = self._session.request(
-            method, url, headers={"Referer": referrer}, timeout=TIMEOUT, **content
-        )
+        what = f"{method} {urlsplit(url).path}"
+        try:
+            response = self._session.request(
+                method, url, headers={"Referer": referrer}, timeout=TIMEOUT, **content
+            )
+        except requests.RequestException as error:
+            raise BrowserError(f"{what} got no answer: {error}") from error
         if response.status_code != 200:
-            raise BrowserError(f"{method} {urlsplit(url).path} was answered {response.status_code}")
+            raise BrowserError(f"{what} was answered {response.status_code}")
         self.url, self.text = response.url, response.text
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 from demo.browser import USER_AGENT
@@ -14,9 +15,22 @@ from demo.walk import Expected
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _IDENTIFIERS = ("user_id", "custom_id", "session_id")
-_HEAD = ("", "event", "page", "came from", "items", "revenue", "user", "browser", "status")
 
 Call = Any  # one entry of SandboxServer.events()
+Cell = tuple[str, ...]  # its lines
+Row = tuple[Cell, ...]
+
+_GAP = "  "
+_EVENT, _PAGE, _REFERRER = ("event",), ("page",), ("came from",)
+_PAGE_AND_REFERRER = ("page", "< came from")
+_GOODS_CELL = ("items, revenue", "+ shipping")
+_USER, _BROWSER, _STATUS = ("user",), ("browser",), ("status",)
+# What is shown, from the widest table to the narrowest.
+_HEADS: tuple[Row, ...] = (
+    (_EVENT, _PAGE, _REFERRER, _GOODS_CELL, _USER, _BROWSER, _STATUS),
+    (_EVENT, _PAGE, _REFERRER, _GOODS_CELL, _STATUS),
+    (_EVENT, _PAGE_AND_REFERRER, _GOODS_CELL, _STATUS),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,58 +207,64 @@ def _device(call: Call) -> dict[str, Any]:
     return _body(call).get("device", {})
 
 
-def table(outcome: Outcome, width: int | None = None) -> list[str]:
+def table(outcome: Outcome, width: int) -> list[str]:
     """
     Return the lines of a table of the calls, in the order of the walk.
 
-    :param width: characters that a line may take; pages are shortened then
+    :param width: characters that a line may take; if they do not do, page ids are shortened
     """
-    rows = [_HEAD, *(_row(number, call) for number, call in enumerate(outcome.calls, 1))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    if width is not None:
-        excess = sum(widths) + 2 * (len(widths) - 1) - width
-        for column in (2, 3):
-            widths[column] = max(12, widths[column] - max(0, -(-excess // 2)))
-    lines = [
-        "  ".join(
-            _fit(cell, widths[column], right=column in {0, 5}) for column, cell in enumerate(row)
-        ).rstrip()
-        for row in rows
-    ]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+    for head in _HEADS:
+        rows = [head, *(_row(head, call) for call in outcome.calls)]
+        widths = [
+            max(len(line) for cell in column for line in cell) for column in zip(*rows, strict=True)
+        ]
+        excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+        if excess <= 0:
+            break
+    else:
+        page = head.index(_PAGE_AND_REFERRER)
+        widths[page] = max(12, widths[page] - excess)
+    lines = [line for row in rows for line in _lines(row, widths)]
+    height = max(len(cell) for cell in head)
+    return [*lines[:height], "-" * max(map(len, lines)), *lines[height:]]
 
 
-def _row(number: int, call: Call) -> tuple[str, ...]:
+def _lines(row: Row, widths: Sequence[int]) -> Iterator[str]:
+    for parts in zip_longest(*row, fillvalue=""):
+        cells = (_fit(part, width) for part, width in zip(parts, widths, strict=True))
+        yield _GAP.join(cells).rstrip()
+
+
+def _row(head: Row, call: Call) -> Row:
     body = _body(call)
-    items = [_item(item) for item in body.get("items", [])]
+    page, referrer = str(body.get("page_id", "-")), str(body.get("referrer_page_id", ""))
+    cells = {
+        _EVENT: (str(body.get("event_type", "?")),),
+        _PAGE: (page,),
+        _REFERRER: (referrer,),
+        _PAGE_AND_REFERRER: (page, f"< {referrer}") if referrer else (page,),
+        _GOODS_CELL: tuple(_goods(body)),
+        _USER: (str(body.get("user_id", ""))[:8],),
+        _BROWSER: (str(_device(call).get("persistent_id", ""))[:8],),
+        _STATUS: (str(call["status"]),),
+    }
+    return tuple(cells[name] for name in head)
+
+
+def _goods(body: dict[str, Any]) -> Iterator[str]:
     if "search_query" in body:
-        items.insert(0, f"“{body['search_query']}”")
-    revenue = _money(body.get("revenue"))
-    if "shipping_charge" in body:
-        revenue += f" + {_money(body['shipping_charge'])}"
-    return (
-        str(number),
-        str(body.get("event_type", "?")),
-        str(body.get("page_id", "-")),
-        str(body.get("referrer_page_id", "-")),
-        ", ".join(items),
-        revenue,
-        str(body.get("user_id", "-"))[:8],
-        str(_device(call).get("persistent_id", "-"))[:8],
-        str(call["status"]),
-    )
+        yield f'"{body["search_query"]}"'
+    for item in body.get("items", []):
+        quantity = f"{item['quantity']} x " if "quantity" in item else ""
+        yield f"{quantity}{item.get('id')}"
+    if "revenue" in body:
+        shipping = f" + {_money(body['shipping_charge'])}" if "shipping_charge" in body else ""
+        yield _money(body["revenue"]) + shipping
 
 
-def _item(item: dict[str, Any]) -> str:
-    quantity = f"{item['quantity']} x " if "quantity" in item else ""
-    return f"{quantity}{item.get('id')}"
+def _money(money: dict[str, Any]) -> str:
+    return f"{Decimal(repr(money['amount'])):.2f}"
 
 
-def _money(money: dict[str, Any] | None) -> str:
-    return f"{Decimal(repr(money['amount'])):.2f}" if money else ""
-
-
-def _fit(cell: str, width: int, *, right: bool) -> str:
-    if len(cell) > width:
-        cell = cell[: width - 1] + "~"
-    return cell.rjust(width) if right else cell.ljust(width)
+def _fit(text: str, width: int) -> str:
+    return (text if len(text) <= width else text[: width - 1] + "~").ljust(width)

@@ -104,7 +104,7 @@ class Walk:
     def _look_around(self) -> None:
         browser = self.browser
         with self._step(
-            "from a search engine to the home page",
+            "comes from a search engine to the home page",
             Expected("LAND", "HOME", "www.google.com"),
             Expected("HOME", "HOME", "www.google.com"),
         ):
@@ -167,7 +167,7 @@ class Walk:
         ):
             browser.submit(f"/wishlist/add/{VASE}/")
         with self._step(
-            "and then into the cart",
+            "and then puts it into the cart",
             Expected("ADD_TO_CART", "WISHLIST_PAGE", items=(("CER-202", "36.50", 1),)),
             Expected("PAGE_VIEW", "CART_PAGE", "WISHLIST_PAGE"),
         ):
@@ -231,12 +231,15 @@ class Walk:
         body = notice.dumps()
         with requests.Session() as bank:
             bank.trust_env = False
-            response = bank.post(
-                f"{self.browser.origin}/payments/webhook/",
-                data=body,
-                headers={SIGNATURE_HEADER: signature(body, self.payment_secret)},
-                timeout=TIMEOUT,
-            )
+            try:
+                response = bank.post(
+                    f"{self.browser.origin}/payments/webhook/",
+                    data=body,
+                    headers={SIGNATURE_HEADER: signature(body, self.payment_secret)},
+                    timeout=TIMEOUT,
+                )
+            except requests.RequestException as error:
+                raise BrowserError(f"the webhook gave no answer: {error}") from error
         if response.status_code != 200:
             raise BrowserError(f"the webhook answered {response.status_code}")
 

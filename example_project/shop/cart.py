@@ -52,9 +52,11 @@ class Cart:
         self._session[self.KEY] = quantities
         self.__dict__.pop("lines", None)
 
-    def add(self, product: Product, quantity: int) -> None:
-        """Have so many more of a product."""
-        self.set(product, self._quantities.get(product.sku, 0) + quantity)
+    def add(self, product: Product, quantity: int) -> int:
+        """Have so many more of a product; return how many there was room for."""
+        before = self._quantities.get(product.sku, 0)
+        self.set(product, before + quantity)
+        return self._quantities[product.sku] - before
 
     def clear(self) -> None:
         self._session.pop(self.KEY, None)

@@ -20,6 +20,9 @@ class QuantityForm(forms.Form):
 
 
 class SignInForm(AuthenticationForm):
+    error_messages = AuthenticationForm.error_messages | {
+        "invalid_login": "This address and this password do not go together."
+    }
     # The address is the user name.
     username = forms.EmailField(
         **_EMAIL, widget=forms.EmailInput(attrs={"autocomplete": "email", "autofocus": True})
@@ -27,7 +30,11 @@ class SignInForm(AuthenticationForm):
 
 
 class SignUpForm(UserCreationForm):
-    username = forms.EmailField(**_EMAIL, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    username = forms.EmailField(
+        **_EMAIL,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+        error_messages={"unique": "There is an account with this address already."},
+    )
 
     class Meta(UserCreationForm.Meta):
         model = User

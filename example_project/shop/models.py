@@ -55,7 +55,7 @@ class ProductQuerySet(models.QuerySet):
 class Product(models.Model):
     #: The id in the catalogue feed, and so in events.
     sku = models.CharField(max_length=50, unique=True)
-    #: Also the name of the drawing in templates/shop/art/.
+    #: Also the name of the drawing in templates/shop/art/, if there is one.
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=80)
     category = models.ForeignKey(Category, models.PROTECT, related_name="products")
@@ -79,9 +79,9 @@ class Product(models.Model):
         return reverse("shop:product", args=[self.slug])
 
     @property
-    def art(self) -> str:
-        """The template with the product's drawing."""
-        return f"shop/art/{self.slug}.svg"
+    def art(self) -> tuple[str, str]:
+        """Templates for the product's picture; the first that exists is taken."""
+        return f"shop/art/{self.slug}.svg", "shop/art/none.svg"
 
 
 class Order(models.Model):

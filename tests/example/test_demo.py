@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from pathlib import Path
 
 import pytest
+import requests
 
-from django_moloco_rmp import EventType
-from tests.example.demo import manage
+from tests.example.demo import manage, started, until
 
 pytestmark = pytest.mark.slow
 
-TYPES = set(EventType)
 
-
-def test_the_demo_shows_every_event_and_passes() -> None:
-    done = manage("demo")
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+def test_the_demo_shows_every_event_passes_and_ends_with_ctrl_c() -> None:
+    with started("demo", "--serve", COLUMNS="80") as demo:
+        lines = list(until(demo.stdout, "Ctrl-C ends both"))
+        (shop, sandbox) = (line.split()[1] for line in lines if "http://" in line)
+        for url in (shop, sandbox):
+            assert requests.get(url, timeout=20).status_code == 200
+        demo.send_signal(signal.SIGINT)
+        rest, errors = demo.communicate(timeout=20)
+    assert (demo.returncode, rest.strip(), errors) == (0, "Stopped.", "")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(shop, timeout=20)
+    assert max(map(len, lines)) <= 80
     verdicts = [line for line in lines if line.startswith(("PASS", "FAIL"))]
     assert len(verdicts) == 8
     assert all(line.startswith("PASS") for line in verdicts)
-    firsts = ([word for word in line.split()[:2] if word in TYPES] for line in lines)
-    assert [words[0] for words in firsts if words] == [
+    assert [line.split()[0] for line in lines if line.endswith(" 200")] == [
         *("LAND", "HOME", "SEARCH", "PAGE_VIEW", "ITEM_PAGE_VIEW"),
         *("ADD_TO_CART", "PAGE_VIEW", "PAGE_VIEW", "PAGE_VIEW", "ITEM_PAGE_VIEW"),
         *("ADD_TO_WISHLIST", "PAGE_VIEW", "ADD_TO_CART", "PAGE_VIEW", "PAGE_VIEW"),

@@ -1,5 +1,6 @@
 """
-A bank to try the shop with. It is no part of a real shop, where this page is the provider's.
+A bank to try the shop with. It is no part of a real shop, where this page is the provider's: in
+production, where no ``TEST_BANK`` is set, there is none.
 
 Like a provider it tells the shop by a signed POST over HTTP, which is a request of its own: without
 the shopper's cookies, session and user agent. That request goes to the very server that is busy
@@ -12,7 +13,7 @@ from uuid import UUID
 
 import requests
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
@@ -25,6 +26,8 @@ TIMEOUT = 5
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
+    if not settings.TEST_BANK:
+        raise Http404
     order = get_object_or_404(Order, pk=pk)
     if request.method == "POST":
         notice = PaymentNotice(order.pk, request.POST.get("verdict") == "approve", order.total)

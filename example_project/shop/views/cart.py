@@ -31,12 +31,13 @@ def show(request: HttpRequest) -> HttpResponse:
 def add(request: HttpRequest, slug: str) -> HttpResponse:
     product = get_object_or_404(Product, slug=slug)
     form = QuantityForm(request.POST)
-    if form.is_valid() and (quantity := form.cleaned_data["quantity"]):
-        Cart(request).add(product, quantity)
-        cart_filled.send(sender=Cart, line=CartLine(product, quantity), request=request)
+    if not form.is_valid() or not form.cleaned_data["quantity"]:
+        messages.error(request, f"Choose a quantity from 1 to {MAX_QUANTITY}.")
+    elif added := Cart(request).add(product, form.cleaned_data["quantity"]):
+        cart_filled.send(sender=Cart, line=CartLine(product, added), request=request)
         messages.success(request, f"{product.name} is in your cart.")
     else:
-        messages.error(request, f"Choose a quantity from 1 to {MAX_QUANTITY}.")
+        messages.error(request, f"{product.name}: {MAX_QUANTITY} is all that we sell at once.")
     return redirect("shop:cart")
 
 

@@ -42,5 +42,6 @@ def checkout(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def order(request: HttpRequest, pk: UUID) -> HttpResponse:
-    placed = get_object_or_404(Order, pk=pk, user=request.user)
+    orders = Order.objects.prefetch_related("lines__product")
+    placed = get_object_or_404(orders, pk=pk, user=request.user)
     return render(request, "shop/order.html", {"order": placed})

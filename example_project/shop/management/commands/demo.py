@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
@@ -14,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import requests
 from demo import report
 from demo.browser import Browser, BrowserError
 from demo.shop import Shop, ShopError
@@ -28,6 +28,7 @@ API_KEY = "test-key"
 # How long the last event may take to arrive, and how long nothing more may come after it.
 SECONDS_TO_ARRIVE = 15.0
 SECONDS_OF_SILENCE = 0.5
+ANY_WIDTH = 1000
 
 
 class Command(BaseCommand):
@@ -74,13 +75,20 @@ class Command(BaseCommand):
                 self.stdout.write("Starting a shop and a sandbox ...")
                 with Shop(Path(folder), variables) as shop:
                     passed = self._walk(shop, sandbox, secret)
-                    self.stdout.write(f"\n{time.monotonic() - started:.1f} seconds")
+                    verdict = "Passed" if passed else "Failed"
+                    self.stdout.write(f"\n{verdict} in {time.monotonic() - started:.1f} seconds.")
                     if options["serve"]:
                         self._serve(shop, sandbox)
+                    elif passed:
+                        self.stdout.write("With --serve you can walk around yourself, and watch.")
         except KeyboardInterrupt:
             self.stdout.write("\nInterrupted; everything is stopped.")
             sys.exit(130)
-        except ShopError as error:
+        except BrokenPipeError:
+            # Whoever read this, `head` for one, has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except (OSError, ShopError) as error:
             raise CommandError(str(error)) from None
         if not passed:
             sys.exit(1)
@@ -91,14 +99,16 @@ class Command(BaseCommand):
         self.stdout.write("A shopper")
         try:
             walk.run()
-        except (BrowserError, requests.RequestException) as error:
-            self.stderr.write(f"FAIL  {error}\nThe shop printed last:\n{shop.printed()}")
+        except BrowserError as error:
+            self.stdout.write(f"{self.style.ERROR('FAIL')}  {error}")
+            self.stdout.write(f"\nThe shop printed last:\n{shop.printed()}")
             return False
         finally:
             browser.close()
         outcome = report.match(walk.expected, _received(sandbox, walk.expected))
         self.stdout.write("\nThe sandbox received")
-        width = shutil.get_terminal_size().columns if self.stdout.isatty() else None
+        # What COLUMNS says, or the terminal; a pipe takes lines of any length.
+        width = shutil.get_terminal_size((ANY_WIDTH, 0)).columns
         for line in report.table(outcome, width):
             self.stdout.write(line)
         self.stdout.write("")
@@ -110,7 +120,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"      {fault}")
         passed = not any(check.faults for check in checks)
         if not passed:
-            self.stderr.write(f"The shop printed last:\n{shop.printed()}")
+            self.stdout.write(f"\nThe shop printed last:\n{shop.printed()}")
         return passed
 
     def _serve(self, shop: Shop, sandbox: SandboxServer) -> None:
@@ -149,11 +159,14 @@ def _interruptible() -> Iterator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    names = ["SIGINT", "SIGTERM"]
+    # nohup is there to have this one ignored.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        names.append("SIGHUP")
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
     previous = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
