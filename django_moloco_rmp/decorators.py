@@ -84,7 +84,7 @@ def track_view(
     """
     kind = EventType(event_type)
 
-    def arguments(request: HttpRequest, response: Any, **kwargs: Any) -> dict[str, Any] | None:
+    def arguments(request: HttpRequest, response: Any, /, **kwargs: Any) -> dict[str, Any] | None:
         found: dict[str, Any] = {}
         if items is not None:
             found["items"] = _from_response(items, request, response, kwargs)
@@ -120,7 +120,7 @@ def land(page: str | None = None) -> Decorator: ...
 def land(page: Any = None) -> Any:
     """Report LAND when the shopper comes from another site; also without parentheses."""
 
-    def arguments(request: HttpRequest, response: Any, **kwargs: Any) -> dict[str, Any] | None:
+    def arguments(request: HttpRequest, response: Any, /, **kwargs: Any) -> dict[str, Any] | None:
         referrer = external_referrer(request)
         return None if referrer is None else {"referrer_page_id": referrer}
 
@@ -139,7 +139,7 @@ def search(page: Any = None, *, query: Source = "q") -> Any:
     :param query: name of a GET parameter, or a callable of request, response and URL keywords
     """
 
-    def arguments(request: HttpRequest, response: Any, **kwargs: Any) -> dict[str, Any] | None:
+    def arguments(request: HttpRequest, response: Any, /, **kwargs: Any) -> dict[str, Any] | None:
         text = _from_query(query, request, response, kwargs)
         return {"search_query": text} if text and clean(text).strip() else None
 
@@ -155,13 +155,13 @@ def item_page_view(page: str | None = None, *, item: Source) -> Decorator:
         response and the URL's keywords
     """
 
-    def arguments(request: HttpRequest, response: Any, **kwargs: Any) -> dict[str, Any] | None:
+    def arguments(request: HttpRequest, response: Any, /, **kwargs: Any) -> dict[str, Any] | None:
         return {"items": _from_response(item, request, response, kwargs)}
 
     return _emitting(EventType.ITEM_PAGE_VIEW, page, arguments)
 
 
-def _nothing(request: HttpRequest, response: Any, **kwargs: Any) -> dict[str, Any] | None:
+def _nothing(request: HttpRequest, response: Any, /, **kwargs: Any) -> dict[str, Any] | None:
     return {}
 
 

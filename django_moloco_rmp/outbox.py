@@ -86,7 +86,7 @@ class Outbox:
         connection = connections[self.using]
         values = (event.id, event.event_type.value, dumps(event), keeps_id)
         # Only PostgreSQL gives up the whole transaction for one failed statement.
-        if connection.vendor == "postgresql" and connection.in_atomic_block:
+        if connection.vendor == "postgresql" and not connection.get_autocommit():
             with transaction.atomic(using=self.using):
                 return self._insert(values)
         try:

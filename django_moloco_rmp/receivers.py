@@ -9,6 +9,7 @@ from django.dispatch import Signal
 
 from django_moloco_rmp import signals
 from django_moloco_rmp.events import EventType
+from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.tracking import guard, track
 
 _FIRED: tuple[tuple[Signal, EventType], ...] = (
@@ -29,7 +30,8 @@ def connect() -> None:
 
 def _receiver(event_type: EventType) -> Callable[..., None]:
     def receiver(sender: Any, signal: Signal, **arguments: Any) -> None:
-        track(event_type, **arguments)
+        with guard(event_type):
+            track(event_type, **arguments)
 
     return receiver
 
@@ -41,6 +43,17 @@ def _track_mapped(
     **_: Any,
 ) -> None:
     with guard(sender):
-        keywords = mapper(**arguments)
+        keywords = _keywords(mapper, arguments)
         if keywords is not None:
             track(sender, **keywords)
+
+
+def _keywords(mapper: signals.Mapper, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    try:
+        return mapper(**arguments)
+    except Exception as error:
+        raise InvalidEventError(
+            "mapper",
+            f"failed with {type(error).__name__}",
+            "Mend the function given to connect(); it gets what the signal was sent with.",
+        ) from error

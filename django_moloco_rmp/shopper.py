@@ -127,6 +127,8 @@ class Shopper:
         self._is_shown = False
         #: What has to wait for the end of the request, see the template tags.
         self.deferred: list[Callable[[], object]] = []
+        #: Whether the middleware is through with the request; a response may be streamed after.
+        self.is_over = False
 
     def identifiers(self) -> dict[str, str]:
         """
@@ -213,6 +215,7 @@ class Shopper:
 
     def finish(self, response: HttpResponseBase) -> None:
         """Set the browser's cookie, if its id is new and was used."""
+        self.is_over = True
         if self._is_shown:
             # Or a shared cache would give one shopper's identifiers to all.
             patch_vary_headers(response, ("Cookie",))

@@ -34,8 +34,9 @@ event_delivered = Signal()
 #: ``message`` (the vendor's). The sender is the event type as str.
 event_rejected = Signal()
 #: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``unidentified``,
-#: ``bot``, ``prefetch``, ``head``, ``database``, ``configuration``, ``async`` or ``error``),
-#: ``detail`` (a text without identifiers). The sender is the event type as it was given.
+#: ``bot``, ``prefetch``, ``head``, ``disabled``, ``database``, ``configuration``, ``async`` or
+#: ``error``), ``detail`` (a text without identifiers). The sender is the event type as it was
+#: given, None if that is no text.
 event_dropped = Signal()
 
 #: What :func:`connect` makes of a shop's own signal. Arguments: ``mapper``, ``arguments``.

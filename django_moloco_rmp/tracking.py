@@ -19,7 +19,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.http import HttpRequest
 
 from django_moloco_rmp import runners, signals
@@ -108,12 +108,12 @@ def track(
             event_id=event_id,
             timestamp=timestamp,
         )
-        alias = using or default_alias()
+        alias = _alias(using)
         if not Outbox(alias).record(event, keeps_id=event_id is not None):
             return None
         if isinstance(source, Shopper):
             source.emitted()
-        transaction.on_commit(partial(runners.wake, alias), using=alias, robust=True)
+        _wake_after_commit(alias)
         signals.event_recorded.send_robust(event.event_type, event=event, using=alias)
         return event.id
 
@@ -132,10 +132,11 @@ def guard(event_type: object) -> Generator[None]:
         if raises_errors():
             raise
         reason = _reason(error)
+        name = event_type if isinstance(event_type, str) else type(event_type).__name__
         if isinstance(error, InvalidEventError | SynchronousOnlyOperation | ImproperlyConfigured):
-            logger.error("Event dropped (%s, %s): %s", event_type, reason, error)
+            logger.error("Event dropped (%s, %s): %s", name, reason, error)
         else:
-            logger.exception("Event dropped (%s, %s)", event_type, reason)
+            logger.exception("Event dropped (%s, %s)", name, reason)
         _drop(event_type, reason, str(error))
 
 
@@ -143,6 +144,7 @@ def _reason(error: Exception) -> str:
     reasons: tuple[tuple[type[Exception], str], ...] = (
         (InvalidEventError, "invalid"),
         (DatabaseError, "database"),
+        (InterfaceError, "database"),
         (ImproperlyConfigured, "configuration"),
         (SynchronousOnlyOperation, "async"),
     )
@@ -150,7 +152,9 @@ def _reason(error: Exception) -> str:
 
 
 def _drop(event_type: object, reason: str, detail: str) -> None:
-    signals.event_dropped.send_robust(event_type, reason=reason, detail=detail)
+    # A sender has to be hashable, or the dispatcher itself fails.
+    sender = event_type if isinstance(event_type, str) else None
+    signals.event_dropped.send_robust(sender, reason=reason, detail=detail)
 
 
 def in_event_loop() -> bool:
@@ -181,6 +185,26 @@ def _shopper_of(request: HttpRequest | None) -> Shopper:
             "shopper=order.shopper, kept from request.moloco.freeze().",
         )
     return found
+
+
+def _alias(using: str | None) -> str:
+    if not using:
+        return default_alias()
+    if using not in connections:
+        raise InvalidEventError(
+            "using", "is no alias in DATABASES", f"Use one of {', '.join(connections)}."
+        )
+    return using
+
+
+def _wake_after_commit(alias: str) -> None:
+    wake = partial(runners.wake, alias)
+    connection = connections[alias]
+    if connection.in_atomic_block or connection.get_autocommit():
+        transaction.on_commit(wake, using=alias, robust=True)
+    else:
+        # The shop commits by hand and Django tells nobody when; the relay looks again by itself.
+        wake()
 
 
 def _event(
@@ -261,7 +285,7 @@ def _money(field: str, value: Amount | None, currency: str | None) -> Money | No
 def _milliseconds(moment: datetime | int) -> int:
     if not isinstance(moment, datetime):
         return moment
-    if moment.tzinfo is None:
+    if moment.utcoffset() is None:
         raise InvalidEventError(
             "timestamp", "is a datetime without a time zone", "Pass an aware one, or milliseconds."
         )

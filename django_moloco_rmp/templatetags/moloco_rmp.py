@@ -5,7 +5,6 @@ print nothing.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from django import template
@@ -13,7 +12,7 @@ from django.template import Context
 
 from django_moloco_rmp.events import EventType
 from django_moloco_rmp.shopper import Shopper, current_shopper
-from django_moloco_rmp.tracking import in_event_loop, track
+from django_moloco_rmp.tracking import guard, in_event_loop, track
 
 register = template.Library()
 
@@ -24,8 +23,12 @@ def moloco_event(context: Context, event_type: str, **keywords: Any) -> str:
     request = context.get("request")
     found = getattr(request, "moloco", None)
     shopper = found if isinstance(found, Shopper) else current_shopper()
-    emit = partial(track, event_type, request=request if found is shopper else None, **keywords)
-    if shopper is not None and in_event_loop():
+
+    def emit() -> None:
+        with guard(event_type):
+            track(event_type, request=request if found is shopper else None, **keywords)
+
+    if shopper is not None and not shopper.is_over and in_event_loop():
         # An async view renders in the event loop. The middleware emits once it is out of it.
         shopper.deferred.append(emit)
     else:

@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.test import AsyncClient, Client
 
-from django_moloco_rmp.decorators import home, item_page_view, page, page_view, search, track_view
+from django_moloco_rmp.decorators import (
+    home,
+    item_page_view,
+    land,
+    page,
+    page_view,
+    search,
+    track_view,
+)
+from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.testing import capture_events
 from tests.integration import tracking_urls
+from tests.integration.drops import dropped
 from tests.integration.visits import configured, drop_reasons, event_of, events_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.integration.tracking_urls")]
@@ -28,9 +39,13 @@ def visitor(request: pytest.FixtureRequest) -> Any:
     [
         ("/", "HOME", "/"),
         ("/home/", "HOME", "HOME"),
+        # What the URL captures may have any name.
+        ("/home/text/", "HOME", "/home/<response>/"),
         ("/unnamed/", "PAGE_VIEW", "/unnamed/"),
         ("/c/lamps/", "PAGE_VIEW", "CATEGORY:lamps"),
         ("/c/stream/", "PAGE_VIEW", "CATEGORY:stream"),
+        ("/c-async/lamps/", "PAGE_VIEW", "CATEGORY:lamps"),
+        ("/c-async/stream/", "PAGE_VIEW", "CATEGORY:stream"),
         ("/search/?q=lamp", "SEARCH", "/search/"),
         ("/search/lamp/", "SEARCH", "RESULTS"),
         ("/p/lamp/", "ITEM_PAGE_VIEW", "PRODUCT:lamp"),
@@ -39,6 +54,8 @@ def visitor(request: pytest.FixtureRequest) -> Any:
         ("/p-callable-async/lamp/", "ITEM_PAGE_VIEW", "/p-callable-async/<slug>/"),
         ("/class/7/", "PAGE_VIEW", "CLASS:7"),
         ("/class-async/", "ITEM_PAGE_VIEW", "/class-async/"),
+        ("/class-named/", "HOME", "NAMED_CLASS"),
+        ("/wishlist/", "ADD_TO_WISHLIST", "/wishlist/"),
         ("/cart/", "ADD_TO_CART", "CART"),
         ("/search-by-track-view/?words=lamp", "SEARCH", "/search-by-track-view/"),
         ("/named/", "HOME", "NAMED"),
@@ -72,17 +89,29 @@ def test_any_2xx_is_a_success(client: Client) -> None:
     assert [event.page_id for event in events] == ["CATEGORY:created"]
 
 
-@pytest.mark.parametrize("slug", ["gone", "moved", "missing", "broken"])
-def test_what_is_no_success_is_not_reported(client: Client, slug: str) -> None:
-    with drop_reasons() as reasons, capture_events() as events:
-        assert client.get(f"/c/{slug}/").status_code in {302, 404, 410, 500}
-    assert (events, reasons) == ([], [])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *((f"/{kind}/gone/", 410) for kind in ("c", "c-async")),
+        *((f"/{kind}/moved/", 302) for kind in ("c", "c-async")),
+        *((f"/{kind}/missing/", 404) for kind in ("c", "c-async")),
+        *((f"/{kind}/broken/", 500) for kind in ("c", "c-async")),
+        *((f"/{kind}/raises/", 500) for kind in ("c", "c-async")),
+        ("/gone-template/", 410),
+        ("/failing-template/", 500),
+        ("/failing-template-async/", 500),
+    ],
+)
+def test_what_is_no_success_is_not_reported(visitor: Any, path: str, status: int) -> None:
+    visitor.raise_request_exception = False
+    with dropped() as drops, capture_events() as events:
+        assert status_of(visitor, path) == status
+    assert (events, drops.told, drops.records) == ([], [], [])
 
 
-def test_a_page_whose_template_fails_is_not_reported(client: Client) -> None:
-    with capture_events() as events, pytest.raises(RuntimeError, match="of the shop's own"):
-        client.get("/failing-template/")
-    assert events == []
+def status_of(visitor: Any, path: str) -> int:
+    get = async_to_sync(visitor.get) if isinstance(visitor, AsyncClient) else visitor.get
+    return int(get(path).status_code)
 
 
 @pytest.mark.parametrize("path", ["/search/", "/no-results/"])
@@ -98,7 +127,9 @@ def test_only_an_arrival_from_elsewhere_is_a_landing(visitor: Any, path: str) ->
     assert (event.event_type, event.referrer_page_id) == ("LAND", "www.example.org/ideas")
 
 
-@pytest.mark.parametrize("path", ["/p-no-context/", "/p-broken/", "/p-broken-async/"])
+@pytest.mark.parametrize(
+    "path", ["/p-no-context/", "/p-not-in-context/", "/p-broken/", "/p-broken-async/"]
+)
 def test_a_fault_in_finding_the_item_does_not_break_the_page(
     visitor: Any, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -110,15 +141,51 @@ def test_a_fault_in_finding_the_item_does_not_break_the_page(
     assert record.getMessage().startswith("Event dropped (ITEM_PAGE_VIEW, invalid): items: ")
 
 
-def test_a_decorated_view_is_still_itself() -> None:
-    assert tracking_urls.product.__name__ == "product"
+def test_while_developing_a_fault_in_finding_the_item_is_an_error(client: Client) -> None:
+    with pytest.raises(InvalidEventError, match="failed with RuntimeError") as refused:
+        client.get("/p-broken/")
+    assert str(refused.value.__cause__) == "of the shop's own"
+    with pytest.raises(InvalidEventError, match="no 'product' in its context"):
+        client.get("/p-not-in-context/")
+
+
+def test_a_fault_in_finding_the_query_does_not_break_the_page(client: Client) -> None:
+    with configured(RAISE_ERRORS=False), dropped() as drops:
+        assert events_of(client, "/search-by-broken-callable/") == []
+    ((sender, reason, detail),) = drops.told
+    assert (sender, reason) == ("SEARCH", "invalid")
+    assert detail.startswith("search_query: the decorator's callable failed with RuntimeError.")
+
+
+@pytest.mark.parametrize("name", ["product", "product_async", "named", "category", "plain_home"])
+def test_a_decorated_view_is_still_itself(name: str) -> None:
+    view = getattr(tracking_urls, name)
+    assert view.__name__ == name
+    assert view.__module__ == tracking_urls.__name__
+    assert iscoroutinefunction(view) is name.endswith("_async")
+
+
+def test_what_other_decorators_say_of_a_view_is_still_said() -> None:
     assert tracking_urls.named.csrf_exempt is True
+    assert tracking_urls.NamedClass.as_view().csrf_exempt is True
+    assert iscoroutinefunction(tracking_urls.NamedClass.as_view())
 
 
-@pytest.mark.parametrize("decorator", [page, home, page_view, search])
+@pytest.mark.parametrize("decorator", [page, home, land, page_view, search])
 def test_a_page_has_to_be_a_text(decorator: Any) -> None:
     with pytest.raises(TypeError, match="takes the page's id as a text"):
         decorator(7)
+
+
+def test_a_decorator_without_what_it_needs_is_an_error_at_import() -> None:
+    def view(request: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=r"write @page\('CATEGORY:\{slug\}'\)"):
+        page(view)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="'item'"):
+        item_page_view(view)  # type: ignore[call-arg,arg-type]
+    with pytest.raises(ValueError, match="is not a valid EventType"):
+        track_view(view)  # type: ignore[arg-type]
 
 
 def test_a_page_has_to_be_a_text_for_those_with_options_too() -> None:

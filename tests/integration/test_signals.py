@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.dispatch import Signal
 from django.test import RequestFactory
 
-from django_moloco_rmp import Item, Money, signals, track
+from django_moloco_rmp import Event, EventType, Item, Money, signals, track
 from django_moloco_rmp.exceptions import InvalidEventError
+from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.shopper import Shopper
 from django_moloco_rmp.testing import capture_events
-from tests.integration.visits import FIREFOX, configured, drop_reasons
+from tests.integration.drops import dropped
+from tests.integration.visits import FIREFOX, configured
 
 pytestmark = pytest.mark.django_db
 
@@ -43,15 +45,34 @@ def test_a_signal_that_the_shop_fires_is_an_event(
     with capture_events() as events:
         signal.send(sender=object, request=request_, **arguments)
     assert [event.event_type for event in events] == [event_type]
+    if "event_id" in arguments:
+        return
+    with capture_events() as events:
+        async_to_sync(signal.asend)(sender=None, request=request_, **arguments)
+    assert [event.event_type for event in events] == [event_type]
 
 
-def test_an_argument_that_track_does_not_know_is_an_error(request_: Any) -> None:
-    with pytest.raises(TypeError, match="colour"):
-        signals.added_to_cart.send(sender=object, items=LAMP, colour="red", request=request_)
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"items": []}, "invalid"),
+        ({"items": LAMP, "colour": "red"}, "error"),
+        ({"items": LAMP, "event_type": "HOME"}, "error"),
+    ],
+)
+def test_a_signal_that_is_wrong_is_an_error_only_while_developing(
+    request_: Any, arguments: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        signals.added_to_cart.send(sender=object, request=request_, **arguments)
+    with configured(RAISE_ERRORS=False), dropped() as drops:
+        signals.added_to_cart.send(sender=object, request=request_, **arguments)
+    assert [told[:2] for told in drops.told] == [("ADD_TO_CART", reason)]
+    assert len(drops.records) == 1
 
 
 @pytest.fixture
-def paid() -> Iterator[Signal]:
+def paid() -> Signal:
     """A signal that the shop has had for long."""
     return Signal()
 
@@ -73,16 +94,37 @@ def test_a_signal_of_the_shop_is_mapped(request_: Any, paid: Signal) -> None:
     assert (event.id, event.decision_track_id) == ("order-1", "web")
 
 
-def test_a_mapper_that_fails_does_not_break_the_sale(
-    request_: Any, paid: Signal, caplog: pytest.LogCaptureFixture
+def test_a_signal_of_the_shop_is_mapped_in_async_code_too(request_: Any, paid: Signal) -> None:
+    signals.connect(paid, "PURCHASE", to_purchase)
+    with capture_events() as events:
+        async_to_sync(paid.asend)(sender="web", order="order-1", request=request_)
+    assert [event.id for event in events] == ["order-1"]
+
+
+def test_a_mapper_that_fails_does_not_break_the_sale(paid: Signal) -> None:
+    customers: dict[str, str] = {}
+    signals.connect(paid, "PURCHASE", lambda sender, order, **_: {"items": customers[order]})
+    with pytest.raises(InvalidEventError) as refused:
+        paid.send(sender=None, order="ada@example.com")
+    assert isinstance(refused.value.__cause__, KeyError)
+    with configured(RAISE_ERRORS=False), dropped() as drops:
+        paid.send(sender=None, order="ada@example.com")
+    assert drops.told == [("PURCHASE", "invalid", str(refused.value))]
+    assert drops.told[0][2].startswith("mapper: failed with KeyError.")
+    (record,) = drops.records
+    assert record.getMessage() == f"Event dropped (PURCHASE, invalid): {refused.value}"
+    assert "ada@example.com" not in drops.text
+
+
+@pytest.mark.parametrize("answer", [{"items": LAMP, "colour": "red"}, {"items": []}, [], "items"])
+def test_what_a_mapper_gets_wrong_does_not_break_the_sale(
+    request_: Any, paid: Signal, answer: Any
 ) -> None:
-    signals.connect(paid, "PURCHASE", lambda sender, **_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        paid.send(sender=None)
-    with configured(RAISE_ERRORS=False), drop_reasons() as reasons:
-        paid.send(sender=None)
-    assert reasons == ["error"]
-    assert caplog.records[-1].getMessage() == "Event dropped (PURCHASE, error)"
+    signals.connect(paid, "ADD_TO_CART", lambda sender, **_: answer)
+    with configured(RAISE_ERRORS=False), dropped() as drops, capture_events() as events:
+        paid.send(sender=None, request=request_)
+    assert events == []
+    assert [told[0] for told in drops.told] == ["ADD_TO_CART"]
 
 
 def test_a_type_that_does_not_exist_is_an_error_at_start(paid: Signal) -> None:
@@ -108,17 +150,28 @@ def test_a_receiver_that_fails_breaks_nothing(request_: Any) -> None:
 
 
 def test_what_is_dropped_is_told_with_its_reason(request_: Any) -> None:
-    told: list[dict[str, Any]] = []
-
-    def collect(sender: Any, reason: str, detail: str, **_: Any) -> None:
-        told.append({"sender": sender, "reason": reason, "detail": detail})
-
-    signals.event_dropped.connect(collect)
-    try:
-        with configured(RAISE_ERRORS=False):
-            track("SEARCH", request=request_)
-    finally:
-        signals.event_dropped.disconnect(collect)
+    with configured(RAISE_ERRORS=False), dropped() as drops:
+        track("SEARCH", request=request_)
+        track(["SEARCH"], request=request_)  # type: ignore[arg-type]
     with pytest.raises(InvalidEventError) as refused:
         track("SEARCH", request=request_)
-    assert told == [{"sender": "SEARCH", "reason": "invalid", "detail": str(refused.value)}]
+    assert drops.told[0] == ("SEARCH", "invalid", str(refused.value))
+    # What is no text might not be hashable, as a sender has to be.
+    assert drops.told[1][:2] == (None, "invalid")
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+@pytest.mark.parametrize("using", [None, "other"])
+def test_what_is_recorded_is_told_with_the_event(request_: Any, using: str | None) -> None:
+    told: list[Any] = []
+
+    def collect(sender: Any, event: Event, using: str, **_: Any) -> None:
+        rows = OutboxEvent.objects.using(using)
+        told.append((sender, event.page_id, using, rows.filter(event_id=event.id).count()))
+
+    signals.event_recorded.connect(collect)
+    try:
+        track("PAGE_VIEW", page_id="ABOUT", request=request_, using=using)
+    finally:
+        signals.event_recorded.disconnect(collect)
+    assert told == [(EventType.PAGE_VIEW, "ABOUT", using or "default", 1)]

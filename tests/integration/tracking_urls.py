@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,7 +14,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from django_moloco_rmp import EventType, Item, Money, track
+from django_moloco_rmp import EventType, Item, Money, atrack, track
 from django_moloco_rmp.decorators import (
     home,
     item_page_view,
@@ -43,6 +44,11 @@ def broken(*args: Any, **kwargs: Any) -> Any:
 @home
 def plain_home(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
+
+
+@home()
+def called_home(request: HttpRequest, response: str) -> HttpResponse:
+    return HttpResponse(response)
 
 
 @home("HOME")
@@ -80,8 +86,7 @@ def unnamed(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-@page_view("CATEGORY:{slug}")
-def category(request: HttpRequest, slug: str) -> HttpResponseBase:
+def listing(slug: str) -> HttpResponseBase:
     kinds: dict[str, HttpResponseBase] = {
         "gone": HttpResponse(status=410),
         "moved": HttpResponseRedirect("/"),
@@ -91,12 +96,32 @@ def category(request: HttpRequest, slug: str) -> HttpResponseBase:
     }
     if slug == "missing":
         raise Http404
-    return kinds.get(slug, HttpResponse())
+    return broken() if slug == "raises" else kinds.get(slug, HttpResponse())
+
+
+@page_view("CATEGORY:{slug}")
+def category(request: HttpRequest, slug: str) -> HttpResponseBase:
+    return listing(slug)
+
+
+@page_view("CATEGORY:{slug}")
+async def category_async(request: HttpRequest, slug: str) -> HttpResponseBase:
+    return listing(slug)
 
 
 @page_view("FAILING")
 def failing_template(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, template("{{ fail }}"), {"fail": broken})
+
+
+@page_view("FAILING")
+async def failing_template_async(request: HttpRequest) -> HttpResponse:
+    return TemplateResponse(request, template("{{ fail }}"), {"fail": broken})
+
+
+@page_view("GONE")
+def gone_template(request: HttpRequest) -> HttpResponse:
+    return TemplateResponse(request, template("gone"), status=410)
 
 
 @item_page_view("PRODUCT:{slug}", item="product")
@@ -124,6 +149,11 @@ def product_without_context(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+@item_page_view(item="product")
+def product_not_in_context(request: HttpRequest) -> HttpResponse:
+    return TemplateResponse(request, template(""), {"lamp": LAMP})
+
+
 @item_page_view(item=broken)
 def product_of_broken_callable(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
@@ -140,6 +170,14 @@ class ByClass(View):
         return HttpResponse()
 
 
+@method_decorator(page("NAMED_CLASS"), name="dispatch")
+@method_decorator(csrf_exempt, name="dispatch")
+class NamedClass(View):
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        await atrack("HOME")
+        return HttpResponse()
+
+
 @method_decorator(item_page_view(item=lambda request, response: LAMP), name="dispatch")
 class ByAsyncClass(View):
     async def get(self, request: HttpRequest) -> HttpResponse:
@@ -151,13 +189,23 @@ def cart(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+@track_view("ADD_TO_WISHLIST", items="lines")
+def wishlist(request: HttpRequest) -> HttpResponse:
+    return TemplateResponse(request, template(""), {"lines": [LAMP, LAMP]})
+
+
+@track_view("SEARCH", search_query=broken)
+def search_by_broken_callable(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
 @track_view("SEARCH", search_query="words")
 def search_by_track_view(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-@csrf_exempt
 @page("NAMED")
+@csrf_exempt
 def named(request: HttpRequest) -> HttpResponse:
     track("HOME")
     return HttpResponse()
@@ -182,9 +230,21 @@ def tag_without_request(request: HttpRequest) -> HttpResponse:
     return HttpResponse(template(request.GET["tag"]).render({"lamp": LAMP}))
 
 
-def invalid(request: HttpRequest) -> HttpResponse:
-    track("PURCHASE")
-    return HttpResponse("served")
+async def tag_streamed(request: HttpRequest) -> HttpResponseBase:
+    async def pieces() -> AsyncIterator[str]:
+        yield "<p>"
+        yield template(request.GET["tag"]).render({}, request)
+
+    return StreamingHttpResponse(pieces())
+
+
+def report(request: HttpRequest) -> HttpResponse:
+    # A test can put any object into the WSGI environ.
+    return HttpResponse(track(**request.META["report"]) or "")
+
+
+async def report_async(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(await atrack(**request.META["report"]) or "")
 
 
 async def sync_track_in_the_loop(request: HttpRequest) -> HttpResponse:
@@ -205,6 +265,7 @@ def order(request: HttpRequest) -> HttpResponse:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", plain_home),
     path("home/", named_home),
+    path("home/<response>/", called_home),
     path("land/", landing),
     path("land-async/", landing_async),
     path("search/", results),
@@ -212,24 +273,33 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("no-results/", no_results),
     path("unnamed/", unnamed, name="unnamed"),
     path("c/<slug>/", category),
+    path("c-async/<slug>/", category_async),
     path("failing-template/", failing_template),
+    path("failing-template-async/", failing_template_async),
+    path("gone-template/", gone_template),
     path("p/<slug>/", product),
     path("p-async/<slug>/", product_async),
     path("p-callable/<slug>/", product_by_callable),
     path("p-callable-async/<slug>/", product_by_callable_async),
     path("p-no-context/", product_without_context),
+    path("p-not-in-context/", product_not_in_context),
     path("p-broken/", product_of_broken_callable),
     path("p-broken-async/", product_of_broken_callable_async),
     path("class/<int:number>/", ByClass.as_view()),
+    path("class-named/", NamedClass.as_view()),
     path("class-async/", ByAsyncClass.as_view()),
     path("cart/", cart),
+    path("wishlist/", wishlist),
+    path("search-by-broken-callable/", search_by_broken_callable),
     path("search-by-track-view/", search_by_track_view),
     path("named/", named),
     path("named-async/", named_async),
     path("tag/", tag),
     path("tag-async/", tag_async),
     path("tag-without-request/", tag_without_request),
-    path("invalid/", invalid),
+    path("tag-streamed/", tag_streamed),
+    path("report/", report),
+    path("report-async/", report_async),
     path("sync-track-in-the-loop/", sync_track_in_the_loop),
     path("order-that-fails/", order_that_fails),
     path("order/", order),
