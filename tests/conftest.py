@@ -15,7 +15,7 @@ settings.register_profile("default", deadline=None, max_examples=25)
 settings.register_profile(
     "ci",
     deadline=None,
-    max_examples=60,
+    max_examples=30,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -11,7 +11,7 @@ import requests
 
 from tests.example.demo import manage, started, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.example, pytest.mark.slow]
 
 
 def test_the_demo_shows_every_event_passes_and_ends_with_ctrl_c() -> None:

@@ -24,7 +24,7 @@ from shop.payments import SIGNATURE_HEADER, PaymentNotice, signature
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.example.demo import manage
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.example, pytest.mark.slow]
 
 LAMP, VASE = "sund-dome-lamp", "bolge-bottle-vase"
 ADDRESS = {
