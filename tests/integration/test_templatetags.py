@@ -18,9 +18,11 @@ from tests.integration.visits import configured, event_of, events_of, get
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.integration.tracking_urls")]
 
+PATHS = ["/tag/", "/tag-async/", "/tag-without-request/", "/tag-without-request-async/"]
+
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-@pytest.mark.parametrize("path", ["/tag/", "/tag-async/", "/tag-without-request/"])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("tag", "event_type", "page_id"),
     [
@@ -62,7 +64,7 @@ def test_a_tag_takes_what_track_takes(path: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-@pytest.mark.parametrize("path", ["/tag/", "/tag-async/", "/tag-without-request/"])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("tag", "reason"),
     [

@@ -153,6 +153,19 @@ def test_a_shop_that_commits_by_hand_is_understood() -> None:
     assert drops.told == []
 
 
+@pytest.mark.parametrize("relay", ["thread", "command", "off"])
+def test_an_event_is_left_to_whoever_runs_the_relay(
+    relay: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with configured(RELAY=relay):
+        with transaction.atomic():
+            first = emit()
+        second = emit()
+    assert written() == {first, second}
+    # Django logs what fails after a commit.
+    assert caplog.records == []
+
+
 TRANSACTIONS = pytest.mark.parametrize(
     "transaction_", [nullcontext, transaction.atomic, lambda: nested(2), by_hand]
 )

@@ -230,6 +230,10 @@ def tag_without_request(request: HttpRequest) -> HttpResponse:
     return HttpResponse(template(request.GET["tag"]).render({"lamp": LAMP}))
 
 
+async def tag_without_request_async(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(template(request.GET["tag"]).render({"lamp": LAMP}))
+
+
 async def tag_streamed(request: HttpRequest) -> HttpResponseBase:
     async def pieces() -> AsyncIterator[str]:
         yield "<p>"
@@ -297,6 +301,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tag/", tag),
     path("tag-async/", tag_async),
     path("tag-without-request/", tag_without_request),
+    path("tag-without-request-async/", tag_without_request_async),
     path("tag-streamed/", tag_streamed),
     path("report/", report),
     path("report-async/", report_async),
