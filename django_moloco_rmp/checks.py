@@ -16,6 +16,7 @@ from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
 
 from django_moloco_rmp.client import endpoint
 from django_moloco_rmp.conf import NAME, Settings, get_settings, problems
+from django_moloco_rmp.runners.thread import is_threadless
 
 MIDDLEWARE = "django_moloco_rmp.middleware.MolocoMiddleware"
 _BEFORE = (
@@ -137,6 +138,29 @@ def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
         for other in _BEFORE
         if other in middleware[place:]
     ]
+
+
+def check_threads(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """W006: the server lets the background thread run."""
+    settings = _settings()
+    if settings is None or not settings.enabled or not is_threadless():
+        return []
+    found = [
+        CheckWarning(
+            "uWSGI runs without threads, so no event is buffered: each costs a commit of its own.",
+            hint="Start it with --enable-threads.",
+            id="moloco_rmp.W006",
+        )
+    ]
+    if settings.relay == "thread":
+        found.append(
+            CheckWarning(
+                f"{NAME}['RELAY'] is 'thread', and uWSGI runs without threads: nothing is sent.",
+                hint="Start it with --enable-threads, or run manage.py moloco_relay beside it.",
+                id="moloco_rmp.W007",
+            )
+        )
+    return [*found]
 
 
 def check_hash_key(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:

@@ -30,7 +30,8 @@ class Settings:
     ``MOLOCO_RMP`` with its defaults; each field is the key of the same name in lower case.
 
     Units: ``timeout`` (connect and read), ``lease`` and ``persistent_id_cookie_age`` in seconds,
-    ``rejected_days`` and ``dedupe_days`` in days.
+    ``max_qps`` in calls per second of all processes together, ``rejected_days`` and ``dedupe_days``
+    in days.
     """
 
     platform_id: str = ""
@@ -52,10 +53,12 @@ class Settings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] | int = ()
     consent: Callable[[Any], PersonalizationMode | None] | None = None
     ignore_bots: bool = True
+    buffered: tuple[str, ...] = ("HOME", "LAND", "PAGE_VIEW", "SEARCH", "ITEM_PAGE_VIEW")
     relay: str = "thread"
     timeout: tuple[float, float] = (3.05, 10.0)
     concurrency: int = 8
     batch_size: int = 50
+    max_qps: int | None = None
     lease: int = 120
     rejected_days: int = 30
     dedupe_days: int = 30

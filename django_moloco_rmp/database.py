@@ -1,10 +1,20 @@
-"""The database's own clock."""
+"""The database: its own clock, and what to do when it could not do something this time."""
 
 from __future__ import annotations
 
-from typing import Any
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from django.db import InterfaceError, OperationalError, connections
+from django.db.models import BigIntegerField, Func
 from django.db.models.functions import Now
+
+_T = TypeVar("_T")
+
+_TRIES = 5
+_FIRST_WAIT = 0.02
 
 
 class DatabaseNow(Now):
@@ -18,3 +28,64 @@ class DatabaseNow(Now):
     def as_mysql(self, compiler: Any, connection: Any, **extra_context: Any) -> Any:
         """Return UTC, to the microsecond."""
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra_context)
+
+
+class DatabaseMicroseconds(Func):
+    """The same clock as microseconds since the epoch: a number that no time zone can shift."""
+
+    output_field = BigIntegerField()
+    arity = 0
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra_context: Any) -> Any:
+        """Return milliseconds as microseconds, which is all that SQLite knows."""
+        template = (
+            "(CAST(STRFTIME('%%%%s', 'NOW') AS INTEGER) * 1000000"
+            " + CAST(SUBSTR(STRFTIME('%%%%f', 'NOW'), 4) AS INTEGER) * 1000)"
+        )
+        return self.as_sql(compiler, connection, template=template, **extra_context)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra_context: Any) -> Any:
+        """Return the time of the statement, not that of its transaction."""
+        template = "(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000000)::bigint"
+        return self.as_sql(compiler, connection, template=template, **extra_context)
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra_context: Any) -> Any:
+        """Return the time of the statement."""
+        template = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+        return self.as_sql(compiler, connection, template=template, **extra_context)
+
+
+class Clock:
+    """Where outbox and gate have the time from: the database. A test may have another."""
+
+    def now(self) -> Any:
+        """Return an expression for the present moment."""
+        return DatabaseNow()
+
+    def microseconds(self) -> Any:
+        """Return an expression for the same as microseconds since the epoch."""
+        return DatabaseMicroseconds()
+
+
+def retrying(using: str, work: Callable[[], _T]) -> _T:
+    """
+    Do some work in a database, and again if the database could not do it this time.
+
+    Deadlocks, serialization failures, a locked database and lost connections pass: there are five
+    tries within about half a second. Inside of a transaction of the caller there is only one, as
+    only the caller could begin it anew.
+
+    :param using: the database's alias
+    :param work: has to be repeatable, with its own transaction
+    :raises django.db.Error: all tries failed; the error is the last one's
+    """
+    connection = connections[using]
+    if connection.in_atomic_block:
+        return work()
+    for number in range(1, _TRIES):
+        try:
+            return work()
+        except (OperationalError, InterfaceError):
+            connection.close_if_unusable_or_obsolete()
+            time.sleep(_FIRST_WAIT * 2 ** (number - 1) * random.uniform(1, 2))  # noqa: S311
+    return work()

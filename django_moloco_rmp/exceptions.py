@@ -60,6 +60,10 @@ class DeliveryError(MolocoError):
         the same event may succeed later without anybody doing anything
     ``is_configuration``
         nothing will be accepted until somebody repairs a setting; the event is kept and waits
+    ``is_throttle``
+        the server wants fewer calls, of one shopper or of all
+    ``is_server_error``
+        the server failed at this very event, for which the event may be to blame
     ``retry_after``
         seconds the server asked to wait, or None
     ``status``
@@ -70,6 +74,8 @@ class DeliveryError(MolocoError):
 
     retryable: bool = False
     is_configuration: bool = False
+    is_throttle: bool = False
+    is_server_error: bool = False
     retry_after: float | None = None
     status: int | None = None
 
@@ -81,6 +87,11 @@ class DeliveryError(MolocoError):
     def is_rejection(self) -> bool:
         """Whether this one event is refused for good, while others may be accepted."""
         return not self.retryable and not self.is_configuration
+
+    @property
+    def concerns_destination(self) -> bool:
+        """Whether other events would meet the same now, so that none is to be sent."""
+        return not self.is_rejection and not self.is_throttle
 
 
 class NetworkError(DeliveryError):
@@ -147,12 +158,14 @@ class TooManyRequestsError(APIError):
     """429: too many requests per second, or one identifier shared by many shoppers."""
 
     retryable = True
+    is_throttle = True
 
 
 class InternalServerError(APIError):
     """5xx: the server's own fault."""
 
     retryable = True
+    is_server_error = True
 
 
 class UnknownError(APIError):

@@ -65,6 +65,18 @@ class OutboxEvent(models.Model):
     failures = models.PositiveIntegerField(
         _("failures"), db_default=0, help_text=_("Failed deliveries, which lengthen the wait.")
     )
+    server_errors = models.PositiveSmallIntegerField(
+        _("server errors"),
+        db_default=0,
+        help_text=_("Met while other events were delivered; six make it poison."),
+    )
+    identifier = models.CharField(
+        _("identifier"),
+        max_length=32,
+        blank=True,
+        db_default="",
+        help_text=_("What names the shopper: the beginning of a keyed hash."),
+    )
     available_at = models.DateTimeField(
         _("available at"),
         db_default=DatabaseNow(),
@@ -87,3 +99,57 @@ class OutboxEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.event_id}"
+
+
+class Gate(models.Model):
+    """
+    What all relays of a destination know together, see ``protocol.Circuit`` and ``pace.Pace``.
+
+    Moments are microseconds since the epoch by the database's clock, 0 for never; rates are events
+    in 1000 seconds.
+    """
+
+    name = models.CharField(_("destination"), max_length=32, primary_key=True)
+    touched = models.BigIntegerField(
+        _("touched"), db_default=0, help_text=_("Counts up with each change, to lock the row.")
+    )
+
+    paused = models.BooleanField(_("paused"), db_default=False)
+    reason = models.CharField(_("reason"), max_length=16, blank=True, db_default="")
+    failures = models.PositiveIntegerField(_("failures in a row"), db_default=0)
+    rejections = models.PositiveIntegerField(_("rejections in a row"), db_default=0)
+    generation = models.BigIntegerField(_("generation"), db_default=0)
+    blocked_until = models.BigIntegerField(_("blocked until"), db_default=0)
+    probe_until = models.BigIntegerField(_("probe on its way until"), db_default=0)
+    changed_at = models.BigIntegerField(_("changed at"), db_default=0)
+
+    pace_next_slot = models.BigIntegerField(_("next slot"), db_default=0)
+    pace_rate = models.BigIntegerField(_("adapted rate"), null=True, blank=True)
+    pace_ceiling = models.BigIntegerField(_("rate before it was adapted"), db_default=0)
+    pace_changed_at = models.BigIntegerField(_("rate changed at"), db_default=0)
+    pace_throttled = models.TextField(_("throttled identifiers"), default="{}")
+    pace_window_at = models.BigIntegerField(_("measured since"), db_default=0)
+    pace_window_count = models.BigIntegerField(_("calls since"), db_default=0)
+    pace_window_rate = models.BigIntegerField(_("measured rate"), db_default=0)
+
+    fingerprint = models.CharField(
+        _("fingerprint of the settings"), max_length=64, blank=True, db_default=""
+    )
+    last_success_at = models.BigIntegerField(_("last success at"), db_default=0)
+    last_error_at = models.BigIntegerField(_("last error at"), db_default=0)
+    last_status = models.PositiveSmallIntegerField(_("last error's status"), null=True, blank=True)
+    last_error = models.CharField(_("last error"), max_length=500, blank=True, db_default="")
+    relay_seen_at = models.BigIntegerField(_("relay last seen at"), db_default=0)
+    delivered = models.BigIntegerField(_("delivered"), db_default=0)
+    rejected = models.BigIntegerField(_("rejected"), db_default=0)
+    retried = models.BigIntegerField(_("to be tried again"), db_default=0)
+    dropped = models.BigIntegerField(
+        _("dropped"), db_default=0, help_text=_("Browsing events shed from a full buffer.")
+    )
+
+    class Meta:
+        verbose_name = _("gate")
+        verbose_name_plural = _("gates")
+
+    def __str__(self) -> str:
+        return self.name

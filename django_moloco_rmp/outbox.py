@@ -1,18 +1,18 @@
 """
 The outbox: events written in the shop's own transaction, and taken out again under a lease.
 
-Every statement runs alike on each database. Outside of the shop's transaction each stands alone,
-so that no lock is held between two of them, and none reads before it writes.
+Every statement runs alike on each database. Whoever claims holds the gate, whose row is written
+first: on SQLite no transaction may read before it writes.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.apps import apps
 from django.db import DatabaseError, connections, router, transaction
@@ -20,14 +20,33 @@ from django.db.models import F
 from django.db.models.constants import OnConflict
 from django.db.models.lookups import Exact
 
-from django_moloco_rmp.database import DatabaseNow
+from django_moloco_rmp.database import Clock
 from django_moloco_rmp.events import Event
 from django_moloco_rmp.exceptions import DeliveryError
 from django_moloco_rmp.wire import dumps
 
 _PENDING, _SENT, _REJECTED = 0, 1, 2
 _MYSQL_DEADLOCK = 1213
-_PRUNE_BATCH = 1000
+_BATCH = 1000
+_IDENTIFIER_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as the outbox keeps it; ``keeps_id`` if its id stays known after delivery."""
+
+    event_id: str
+    event_type: str
+    payload: str = field(repr=False)
+    identifier: str = field(repr=False)
+    keeps_id: bool = False
+
+    @classmethod
+    def of(cls, event: Event, *, keeps_id: bool = False) -> Self:
+        """Return the entry for an event."""
+        names = (event.user_id, event.device.persistent_id, event.custom_id)
+        identifier = next(filter(None, names), "")[:_IDENTIFIER_LENGTH]
+        return cls(event.id, event.event_type.value, dumps(event), identifier, keeps_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +57,10 @@ class Claimed:
     event_id: str
     event_type: str
     payload: str = field(repr=False)
+    identifier: str = field(repr=False)
     keeps_id: bool
     failures: int
+    server_errors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +88,9 @@ class Outbox:
     :param using: the database's alias
     """
 
-    def __init__(self, using: str) -> None:
+    def __init__(self, using: str, *, clock: Clock | None = None) -> None:
         self.using = using
+        self._clock = clock or Clock()
 
     @property
     def _rows(self) -> Any:
@@ -84,23 +106,43 @@ class Outbox:
             stays usable, unless the database itself has ended it, which marks it for rollback.
         """
         connection = connections[self.using]
-        values = (event.id, event.event_type.value, dumps(event), keeps_id)
+        entry = Entry.of(event, keeps_id=keeps_id)
         # Only PostgreSQL gives up the whole transaction for one failed statement.
         if connection.vendor == "postgresql" and not connection.get_autocommit():
             with transaction.atomic(using=self.using):
-                return self._insert(values)
+                return self._insert(entry)
         try:
-            return self._insert(values)
+            return self._insert(entry)
         except DatabaseError as error:
             if connection.in_atomic_block and _ends_transaction(connection.vendor, error):
                 # The shop's statements are gone too: what follows must not commit as if not.
                 connection.set_rollback(True)
             raise
 
-    def _insert(self, values: tuple[str, str, str, bool]) -> bool:
+    def record_all(self, entries: Sequence[Entry]) -> None:
+        """
+        Write entries in as few statements as the database takes; known ids are no-ops.
+
+        :raises django.db.Error: none or some of them were written; it is safe to do so again
+        """
+        model = _model()
+        rows = [
+            model(
+                event_id=entry.event_id,
+                event_type=entry.event_type,
+                payload=entry.payload,
+                identifier=entry.identifier,
+                keeps_id=entry.keeps_id,
+            )
+            for entry in entries
+        ]
+        self._rows.bulk_create(rows, ignore_conflicts=True, batch_size=_BATCH)
+
+    def _insert(self, entry: Entry) -> bool:
         connection = connections[self.using]
         meta = _model()._meta
-        names = ("event_id", "event_type", "payload", "keeps_id")
+        names = ("event_id", "event_type", "payload", "identifier", "keeps_id")
+        values = [getattr(entry, name) for name in names]
         fields = [meta.get_field(name) for name in names]
         quote = connection.ops.quote_name
         ignore = OnConflict.IGNORE
@@ -119,12 +161,11 @@ class Outbox:
         Take up to ``limit`` due events, oldest first, which nobody else gets while the lease runs.
         """
         token = secrets.token_hex(16)
-        due = self._rows.filter(state=_PENDING, available_at__lte=DatabaseNow())
-        due = due.order_by("available_at", "id").values_list("pk", flat=True)
+        due = self._due().order_by("available_at", "id").values_list("pk", flat=True)
         while keys := list(due[:limit]):
             taken = self._update(
-                self._in_state(_PENDING, keys).filter(available_at__lte=DatabaseNow()),
-                available_at=DatabaseNow() + lease,
+                self._in_state(_PENDING, keys).filter(available_at__lte=self._clock.now()),
+                available_at=self._clock.now() + lease,
                 lease_token=token,
                 attempts=F("attempts") + 1,
             )
@@ -134,8 +175,15 @@ class Outbox:
         else:
             return Lease(token, ())
         held = self._rows.filter(pk__in=keys, lease_token=token).order_by("id")
-        fields = ("pk", "event_id", "event_type", "payload", "keeps_id", "failures")
+        fields = tuple(Claimed.__dataclass_fields__)
         return Lease(token, tuple(Claimed(*row) for row in held.values_list(*fields)))
+
+    def has_due(self) -> bool:
+        """Return whether anything is due, without a lock: what an idle relay asks."""
+        return bool(self._due().exists())
+
+    def _due(self) -> Any:
+        return self._rows.filter(state=_PENDING, available_at__lte=self._clock.now())
 
     def _in_state(self, state: int, keys: list[int]) -> Any:
         # Not the bare column: SQLite would take its index, and walk the whole backlog.
@@ -180,38 +228,65 @@ class Outbox:
                 state=_SENT,
                 payload="",
                 lease_token="",
-                finished_at=DatabaseNow(),
+                finished_at=self._clock.now(),
                 last_error="",
             )
         return count
 
-    def reschedule(self, token: str, event: Claimed, wait: timedelta, error: DeliveryError) -> int:
-        """Make an event due again after ``wait``, with one failure more; return how many."""
+    def reschedule(
+        self,
+        token: str,
+        event: Claimed,
+        wait: timedelta,
+        error: DeliveryError,
+        *,
+        is_server_error: bool = False,
+    ) -> int:
+        """
+        Make an event due again after ``wait``, with one failure more; return how many.
+
+        :param is_server_error: whether the event itself may be to blame
+        """
         return self._update(
             self._held(token, event),
-            available_at=DatabaseNow() + wait,
+            available_at=self._clock.now() + wait,
             lease_token="",
             failures=F("failures") + 1,
+            server_errors=F("server_errors") + int(is_server_error),
             last_status=error.status,
             last_error=error.message[:500],
         )
 
-    def reject(self, token: str, event: Claimed, error: DeliveryError) -> int:
-        """Keep an event that was refused for good, with the vendor's message; return how many."""
+    def keep(self, token: str, event: Claimed, error: DeliveryError) -> int:
+        """Keep an event that was refused by no fault of its own, due at once; return how many."""
+        return self._update(
+            self._held(token, event),
+            available_at=self._clock.now(),
+            lease_token="",
+            last_status=error.status,
+            last_error=error.message[:500],
+        )
+
+    def reject(self, token: str, event: Claimed, error: DeliveryError, *, why: str = "") -> int:
+        """
+        Keep an event that was refused for good, with the vendor's message; return how many.
+
+        :param why: goes before the message
+        """
         return self._update(
             self._held(token, event),
             state=_REJECTED,
             lease_token="",
-            finished_at=DatabaseNow(),
+            finished_at=self._clock.now(),
             last_status=error.status,
-            last_error=error.message[:500],
+            last_error=f"{why}{error.message}"[:500],
         )
 
-    def release(self, token: str, events: Iterable[Claimed]) -> int:
-        """Hand back events that were not sent, due at once; return how many."""
+    def release(self, token: str, events: Iterable[Claimed], wait: timedelta = timedelta(0)) -> int:
+        """Hand back events as if they had not been claimed, due after ``wait``; return how many."""
         return self._update(
             self._held(token, *events),
-            available_at=DatabaseNow(),
+            available_at=self._clock.now() + wait,
             lease_token="",
             attempts=F("attempts") - 1,
         )
@@ -221,9 +296,9 @@ class Outbox:
         return self._prune(_SENT, dedupe) + self._prune(_REJECTED, rejected)
 
     def _prune(self, state: int, age: timedelta) -> int:
-        old = self._rows.filter(state=state, finished_at__lt=DatabaseNow() - age)
+        old = self._rows.filter(state=state, finished_at__lt=self._clock.now() - age)
         deleted = 0
-        while keys := list(old.order_by("finished_at").values_list("pk", flat=True)[:_PRUNE_BATCH]):
+        while keys := list(old.order_by("finished_at").values_list("pk", flat=True)[:_BATCH]):
             deleted += self._delete(self._in_state(state, keys))
         return deleted
 

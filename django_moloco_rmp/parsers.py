@@ -13,7 +13,7 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
-from django_moloco_rmp.choices import ChannelType
+from django_moloco_rmp.choices import ChannelType, EventType
 from django_moloco_rmp.money import CURRENCIES
 
 #: The most that TRUSTED_PROXIES takes as a number of proxies.
@@ -130,6 +130,15 @@ def _proxies(value: Any) -> tuple[IPv4Network | IPv6Network, ...] | int:
         ) from None
 
 
+def _event_types(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(each in list(EventType) for each in value):
+        raise FaultError(
+            f"must be a list of event types, of {', '.join(EventType)}",
+            "Pass () to write every event in the shop's own transaction.",
+        )
+    return tuple(str(each) for each in value)
+
+
 def _timeout(value: Any) -> tuple[float, float]:
     if (
         not isinstance(value, list | tuple)
@@ -231,10 +240,12 @@ KEYS: dict[str, Key] = {
     "TRUSTED_PROXIES": Key(_proxies, _env_proxies),
     "CONSENT": Key(_optional(_callable)),
     "IGNORE_BOTS": Key(_flag, _env_flag),
+    "BUFFERED": Key(_event_types, _env_list),
     "RELAY": Key(_one_of(*RELAYS)),
     "TIMEOUT": Key(_timeout, _env_seconds),
     "CONCURRENCY": Key(_count(1, 64), _env_int),
     "BATCH_SIZE": Key(_count(1, 1000), _env_int),
+    "MAX_QPS": Key(_optional(_count(1, 10_000)), _env_int),
     "LEASE": Key(_count(10, 3600), _env_int),
     "REJECTED_DAYS": Key(_count(1, 3650), _env_int),
     "DEDUPE_DAYS": Key(_count(1, 3650), _env_int),

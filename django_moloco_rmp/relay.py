@@ -1,32 +1,36 @@
 """
-The relay: claims events under a lease, posts them outside of any transaction, writes back what
-became of them.
+The relay: asks the gate, claims events under a lease, has them posted outside of any transaction,
+and writes back what became of them.
 
-One thread, the one that calls :meth:`Relay.run`, talks to the database. The senders only post.
+It is driven by one thread, the only one that talks to the database: :meth:`Relay.step` does what
+can be done at once and says when there is more to do. The senders only post.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
+import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
+from django.utils.crypto import salted_hmac
 
-from django_moloco_rmp import signals
+from django_moloco_rmp.bell import Bell
 from django_moloco_rmp.client import EventClient
 from django_moloco_rmp.conf import get_settings
-from django_moloco_rmp.exceptions import DeliveryError, NetworkError
+from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.outbox import Claimed, Lease, Outbox
-from django_moloco_rmp.protocol import retry_wait
+from django_moloco_rmp.pace import SLOT, Slots
+from django_moloco_rmp.protocol import SECOND
+from django_moloco_rmp.senders import Grant, Job, Result, Senders
+from django_moloco_rmp.settlement import Settlement, Tally
 from django_moloco_rmp.wire import clamp_timestamp
+
+__all__ = ["Relay", "Tally", "relay_from_settings"]
 
 logger = logging.getLogger("django_moloco_rmp")
 
@@ -35,87 +39,32 @@ _SETTLE_SECONDS = 0.25
 _SETTLE_RESULTS = 10
 # Seconds between looks at the table when nothing is due, and the pace at which they grow apart.
 _POLL = (1.0, 5.0)
+# Seconds between looks at a gate that is shut, which somebody may open.
+_POLL_SHUT = 2.0
 # Seconds kept free at the end of a lease, to write the last results back.
 _MARGIN = 5.0
+# Seconds within which a probe has to start.
+_PROBE_START = 2.0
 _PRUNE_SECONDS = 3600.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a relay has done with events so far."""
-
-    delivered: int = 0
-    rescheduled: int = 0
-    rejected: int = 0
-    released: int = 0
+# Seconds of idleness after which the database's connection is not kept, and a sign of life is left.
+_IDLE_SECONDS = 10.0
+_SEEN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
-    event: Claimed
-    error: DeliveryError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    lease: Lease
-    deadline: float
-    results: queue.SimpleQueue[_Result] = field(default_factory=queue.SimpleQueue)
-
-
-class Senders:
+class _Turn:
     """
-    A bounded pool of daemon threads that post events.
+    What a look brought: jobs, or how long to wait.
 
-    Daemons, unlike those of ``concurrent.futures``: a server that hangs must not hold up the exit
-    of the process; the lease covers what was on its way.
+    ``is_idle`` if nothing is due, ``is_shut`` if the circuit lets nothing through, ``is_early`` if
+    the next slot is too far ahead.
     """
 
-    def __init__(self, send: Callable[[str], None], size: int) -> None:
-        self._send = send
-        self._size = size
-        self._jobs: queue.SimpleQueue[tuple[Claimed, _Batch] | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
-
-    def submit(self, batch: _Batch) -> None:
-        """Queue the events of a batch; results appear in ``batch.results``."""
-        while len(self._threads) < min(self._size, len(batch.lease.events)):
-            thread = threading.Thread(target=self._work, name="moloco-sender", daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        for event in batch.lease.events:
-            self._jobs.put((event, batch))
-
-    def withdraw(self) -> list[Claimed]:
-        """Take back the events that no thread has started on."""
-        events = []
-        with suppress(queue.Empty):
-            while True:
-                job = self._jobs.get_nowait()
-                events += [] if job is None else [job[0]]
-        return events
-
-    def close(self) -> None:
-        """Let each thread end after what it is doing; does not wait."""
-        for _ in self._threads:
-            self._jobs.put(None)
-        self._threads.clear()
-
-    def _work(self) -> None:
-        while job := self._jobs.get():
-            event, batch = job
-            batch.results.put(_Result(event, self._attempt(event)))
-
-    def _attempt(self, event: Claimed) -> DeliveryError | None:
-        try:
-            self._send(event.payload)
-        except DeliveryError as error:
-            return error
-        except Exception as error:
-            # A fault of ours must neither lose the event nor leave the relay waiting for it.
-            logger.exception("Sending failed in an unforeseen way")
-            return NetworkError(f"unforeseen {type(error).__name__}")
-        return None
+    jobs: tuple[Job, ...] = ()
+    wait: float = 0.0
+    is_idle: bool = False
+    is_shut: bool = False
+    is_early: bool = False
 
 
 class Relay:
@@ -123,12 +72,17 @@ class Relay:
     Moves events from one outbox to the API.
 
     :param send: posts one JSON body, or raises DeliveryError
+    :param gate: what this relay shares with all others; by default that of the outbox's database
     :param concurrency: the most posts at once
-    :param batch_size: the most events held under one lease
+    :param batch_size: the most events held at a time
     :param lease: how long a claim holds, seconds
     :param send_seconds: the longest that one post may take, seconds
+    :param drain_seconds: how long a stopped relay waits for what is being sent, seconds
+    :param max_qps: the most calls in any one second, of all relays together; None for no limit
+    :param fingerprint: of what the calls are configured with; a new one is tried at once
     :param clock: milliseconds since the epoch; no timestamp later than this is sent
-    :param talking: held while the relay talks to the database, never while it waits
+    :param jitter: returns random numbers from 0 to 1
+    :param bell: rung when there is something to do
     """
 
     def __init__(
@@ -136,35 +90,61 @@ class Relay:
         outbox: Outbox,
         send: Callable[[str], None],
         *,
+        gate: Gate | None = None,
         concurrency: int = 8,
         batch_size: int = 50,
         lease: float = 120.0,
         send_seconds: float = 13.05,
+        drain_seconds: float = 20.0,
+        max_qps: float | None = None,
+        fingerprint: str = "",
         dedupe_days: int = 30,
         rejected_days: int = 30,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        talking: AbstractContextManager[Any] | None = None,
+        jitter: Callable[[], float] = random.random,
+        bell: Bell | None = None,
     ) -> None:
-        self.tally = Tally()
+        self.bell = bell or Bell()
         self._outbox = outbox
+        self._gate = gate or Gate(outbox.using)
         self._post = send
-        self._senders = Senders(self._send, concurrency)
+        self._senders = Senders(self._send, concurrency, self.bell.ring)
+        self._settlement = Settlement(outbox, self._gate, max_qps=max_qps, jitter=jitter)
         self._batch_size = batch_size
         self._lease = lease
-        self._hold = lease - send_seconds - _MARGIN
+        self._send_seconds = send_seconds
+        self._drain_seconds = drain_seconds
+        self._max_qps = max_qps
+        self._fingerprint = fingerprint
         self._dedupe = timedelta(days=dedupe_days)
         self._rejected = timedelta(days=rejected_days)
         self._clock = clock
-        self._talking = talking or nullcontext()
+        self._results: list[Result] = []
+        self._settle_at = 0.0
+        self._look_at = 0.0
+        self._poll = _POLL[0]
+        self._is_deaf = False
+        self._taken = 0
+        self._until_empty = False
+        self._max_events: int | None = None
+        self._is_empty = False
+        self._is_known = False
+        self._woken = False
         self._stopping = False
-        # Not an Event: a signal handler may call stop() while this very thread holds its lock.
-        self._nudges: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._drain_until = 0.0
         self._next_prune = 0.0
+        self._next_sign = 0.0
+        self._active_at = time.monotonic()
+
+    @property
+    def tally(self) -> Tally:
+        """What has become of events so far."""
+        return self._settlement.tally
 
     def wake(self) -> None:
         """Look at the table now. Callable from any thread."""
-        if self._nudges.empty():
-            self._nudges.put(None)
+        self._woken = True
+        self.bell.ring()
 
     def stop(self) -> None:
         """
@@ -173,146 +153,243 @@ class Relay:
         Callable from any thread, and from a signal handler.
         """
         self._stopping = True
-        self._nudges.put(None)
+        self.bell.ring()
 
     def run(self, *, until_empty: bool = False, max_events: int | None = None) -> Tally:
         """
         Work until :meth:`stop`.
 
-        :param until_empty: return once nothing is due; what waits for a later try stays
+        :param until_empty: return once nothing may be sent now; what waits for a later try stays
         :param max_events: return after this many events
+        :raises django.db.Error: the database failed, and ``until_empty`` is set
         """
-        poll = _POLL[0]
-        taken = 0
+        self._until_empty, self._max_events = until_empty, max_events
         try:
-            while not self._stopping:
-                limit = self._batch_size
-                if max_events is not None:
-                    limit = min(limit, max_events - taken)
-                try:
-                    claimed = self._round(limit)
-                except Error:
-                    if until_empty:
-                        raise
-                    logger.exception("The relay's database failed; its events stay as they are")
-                    connections[self._outbox.using].close()
-                    claimed = 0
-                taken += claimed
-                if max_events is not None and taken >= max_events:
-                    break
-                if claimed:
-                    poll = _POLL[0]
-                    continue
-                if until_empty:
-                    break
-                poll = _POLL[0] if self._nudged(poll) else min(poll * 2, _POLL[1])
+            while (wait := self.step()) is not None:
+                self.bell.wait(wait)
         finally:
-            self._senders.close()
+            self.close()
         return self.tally
 
-    def _nudged(self, seconds: float) -> bool:
+    def close(self) -> None:
+        """Let the senders end; does not wait."""
+        self._senders.close()
+
+    def step(self) -> float | None:
+        """
+        Do what can be done now, and return in how many seconds there is more to do.
+
+        :return: None once the relay has come to its end
+        :raises django.db.Error: the database failed, and the relay runs until the outbox is empty
+        """
         try:
-            self._nudges.get(timeout=seconds)
-        except queue.Empty:
+            return self._step()
+        except Error:
+            connection = connections[self._outbox.using]
+            if not connection.in_atomic_block:
+                connection.close()
+            if self._until_empty:
+                self._senders.halt()
+                raise
+            logger.exception("The relay's database failed; its events stay as they are")
+            self._look_at = self._settle_at = time.monotonic() + _POLL[0]
+            return None if self._is_over() else _POLL[0]
+
+    def _step(self) -> float | None:
+        self._collect()
+        if self._stopping and not self._drain_until:
+            self._drain_until = time.monotonic() + self._drain_seconds
+            self._senders.halt()
+            self._collect()
+        if self._must_settle():
+            self._settle()
+        if self._may_look():
+            self._look()
+        if self._is_over():
+            self._sign_off()
+            return None
+        return self._wait()
+
+    def _wait(self) -> float:
+        # For all else the bell is rung.
+        moments = [time.monotonic() + _POLL[1]]
+        if self._results:
+            moments.append(self._settle_at)
+        if self._stopping:
+            moments.append(self._drain_until)
+        elif self._has_room():
+            moments.append(self._look_at)
+        return max(0.0, min(moments) - time.monotonic())
+
+    def _collect(self) -> None:
+        results = self._senders.take()
+        if any(each.error is not None and each.error.concerns_destination for each in results):
+            self._senders.halt()
+            results += self._senders.take()
+        if results and not self._results:
+            self._settle_at = time.monotonic() + _SETTLE_SECONDS
+        self._results += results
+
+    def _must_settle(self) -> bool:
+        results = self._results
+        if not results:
             return False
-        return True
+        is_plain = all(each.was_sent and each.error is None for each in results)
+        return (
+            not is_plain
+            or not self._senders.outstanding
+            or len(results) >= _SETTLE_RESULTS
+            or time.monotonic() >= self._settle_at
+        )
 
-    def _round(self, limit: int) -> int:
-        deadline = time.monotonic() + self._hold
-        with self._talking:
-            lease = self._claim(limit)
-        if lease.events:
-            self._deliver(_Batch(lease, deadline))
-        return len(lease.events)
+    def _settle(self) -> None:
+        self._refresh()
+        self._settlement.settle(self._results)
+        self._results = []
 
-    def _claim(self, limit: int) -> Lease:
+    def _may_look(self) -> bool:
+        if self._stopping or not self._has_room():
+            return False
+        if self._woken and not self._is_deaf:
+            return True
+        return time.monotonic() >= self._look_at
+
+    def _has_room(self) -> bool:
+        return self._wanted() > 0 and self._senders.waiting() < self._senders.size
+
+    def _is_spent(self) -> bool:
+        return self._max_events is not None and self._taken >= self._max_events
+
+    def _is_over(self) -> bool:
+        if self._drain_until and time.monotonic() >= self._drain_until:
+            return True  # what is still on its way is covered by its lease
+        if self._senders.outstanding or self._results:
+            return False
+        return self._stopping or self._is_spent() or (self._until_empty and self._is_empty)
+
+    def _look(self) -> None:
+        self._woken = False
+        self._refresh()
+        turn = self._claim()
+        now = time.monotonic()
+        # Or each commit would ask a gate which has said when to come again.
+        self._is_deaf = turn.is_shut or turn.is_early
+        self._is_empty = turn.is_idle or turn.is_shut
+        if turn.jobs:
+            self._taken += len(turn.jobs)
+            self._poll = _POLL[0]
+            self._active_at = now
+            self._senders.submit(turn.jobs)
+        elif turn.is_idle:
+            self._idle(now)
+            turn = _Turn(wait=self._poll)
+            self._poll = min(self._poll * 2, _POLL[1])
+        self._look_at = now + turn.wait
+
+    def _refresh(self) -> None:
         connection = connections[self._outbox.using]
-        if not connection.in_atomic_block:  # in one it would be closed, as in a shop's TestCase
-            connection.close_if_unusable_or_obsolete()
-        lease = self._outbox.claim(limit, timedelta(seconds=self._lease))
-        if not lease.events and time.monotonic() >= self._next_prune:
-            self._next_prune = time.monotonic() + _PRUNE_SECONDS
+        # Not close_if_unusable_or_obsolete(): with CONN_MAX_AGE at its default each look would
+        # open a connection of its own.
+        if connection.errors_occurred and not connection.in_atomic_block:
+            connection.close()
+
+    def _claim(self) -> _Turn:
+        if not self._outbox.has_due():
+            return _Turn(is_idle=True)
+        turn = self._gate.change(self._decide)
+        self._is_known = True
+        self._settlement.counted()
+        return turn
+
+    def _wanted(self) -> int:
+        free = self._batch_size - self._senders.outstanding - len(self._results)
+        if self._max_events is not None:
+            free = min(free, self._max_events - self._taken)
+        return free
+
+    def _decide(self, held: Held) -> _Turn:
+        """Claim what the gate allows. Repeatable: it changes nothing but gate and outbox."""
+        held.notes |= {"relay_seen_at": held.now, **self._settlement.counts()}
+        if not self._is_known and held.fingerprint != self._fingerprint:
+            held.notes["fingerprint"] = self._fingerprint
+            held.circuit = held.circuit.probing(held.now)
+        held.pace = held.pace.raised(held.now)
+        self._settlement.watch(held)
+        permit = held.circuit.permit(held.now, self._wanted())
+        if not permit.calls:
+            return _Turn(wait=min(permit.wait / SECOND, _POLL_SHUT), is_shut=True)
+        slots = held.pace.slots(held.now, permit.calls, self._max_qps)
+        if slots.interval and slots.count:
+            # Slots that nobody is free to use would pass by.
+            free = max(1, self._senders.size - self._senders.outstanding)
+            slots = Slots(min(slots.count, free), slots.first, slots.interval)
+        if not slots.count:
+            return _Turn(wait=slots.wait / SECOND, is_early=True)
+        lease = self._outbox.claim(slots.count, timedelta(seconds=self._lease))
+        events = self._without_waiting(held, lease)
+        if not events:
+            return _Turn(is_idle=not lease.events)
+        held.circuit = held.circuit.taken(held.now, permit, self._send_seconds + _MARGIN)
+        held.pace = held.pace.taken(held.now, slots, len(events))
+        hold = _PROBE_START if permit.is_probe else self._lease - self._send_seconds - _MARGIN
+        grant = Grant(
+            lease.token,
+            held.circuit.generation,
+            held.now,
+            held.read_at + hold,
+            permit.is_probe,
+        )
+        return _Turn(
+            tuple(_job(event, grant, held, slots, number) for number, event in enumerate(events))
+        )
+
+    def _without_waiting(self, held: Held, lease: Lease) -> list[Claimed]:
+        """Hand back events of identifiers that were throttled and have to wait."""
+        events: list[Claimed] = []
+        waiting: dict[int, list[Claimed]] = {}
+        for event in lease.events:
+            wait = held.pace.waits(held.now, event.identifier)
+            (waiting.setdefault(wait, []) if wait else events).append(event)
+        for wait, late in waiting.items():
+            self._outbox.release(lease.token, late, timedelta(microseconds=wait))
+        return events
+
+    def _idle(self, now: float) -> None:
+        connection = connections[self._outbox.using]
+        if now >= self._next_prune:
+            self._next_prune = now + _PRUNE_SECONDS
             self._outbox.prune(dedupe=self._dedupe, rejected=self._rejected)
-        return lease
+        if now >= self._next_sign or (self._until_empty and self._settlement.counts()):
+            self._sign_off()
+            self._next_sign = now + _SEEN_SECONDS
+        if now - self._active_at > _IDLE_SECONDS and not connection.in_atomic_block:
+            connection.close()
+
+    def _sign_off(self) -> None:
+        """Leave a sign of life, and what has not been counted."""
+        self._gate.note(**self._settlement.counts())
+        self._settlement.counted()
 
     def _send(self, payload: str) -> None:
         self._post(clamp_timestamp(payload, self._clock()))
 
-    def _deliver(self, batch: _Batch) -> None:
-        self._senders.submit(batch)
-        outstanding = len(batch.lease.events)
-        results: list[_Result] = []
-        try:
-            while outstanding:
-                try:
-                    results.append(batch.results.get(timeout=_SETTLE_SECONDS))
-                    outstanding -= 1
-                    idle = False
-                except queue.Empty:
-                    idle = True
-                if self._stopping or time.monotonic() > batch.deadline:
-                    back = self._senders.withdraw()
-                    outstanding -= len(back)
-                    if back:
-                        with self._talking:
-                            self.tally.released += self._outbox.release(batch.lease.token, back)
-                if results and (idle or not outstanding or len(results) >= _SETTLE_RESULTS):
-                    with self._talking:
-                        self._settle(batch.lease.token, results)
-                    results = []
-        finally:
-            # After an error of the database: nothing of this batch may start any more.
-            self._senders.withdraw()
 
-    def _settle(self, token: str, results: Sequence[_Result]) -> None:
-        # Deliveries first: what is not written back is sent again.
-        delivered = [result.event for result in results if result.error is None]
-        if delivered:
-            self.tally.delivered += self._outbox.delivered(token, delivered)
-            for event in delivered:
-                signals.event_delivered.send_robust(event.event_type, event_id=event.event_id)
-        for result in results:
-            if result.error is None:
-                continue
-            if result.error.is_rejection:
-                self._reject(token, result.event, result.error)
-            else:
-                self._reschedule(token, result.event, result.error)
-
-    def _reject(self, token: str, event: Claimed, error: DeliveryError) -> None:
-        self.tally.rejected += self._outbox.reject(token, event, error)
-        logger.error(
-            "Event rejected, and kept: %s",
-            error,
-            extra={"event_id": event.event_id, "event_type": event.event_type},
-        )
-        signals.event_rejected.send_robust(
-            event.event_type,
-            event_id=event.event_id,
-            status=error.status,
-            message=error.message,
-        )
-
-    def _reschedule(self, token: str, event: Claimed, error: DeliveryError) -> None:
-        wait = retry_wait(event.failures + 1, error.retry_after)
-        self.tally.rescheduled += self._outbox.reschedule(
-            token, event, timedelta(seconds=wait), error
-        )
-        logger.log(
-            logging.ERROR if error.is_configuration else logging.WARNING,
-            "Event not delivered, next try in %g s: %s",
-            wait,
-            error,
-            extra={"event_id": event.event_id, "event_type": event.event_type},
-        )
+def _job(event: Claimed, grant: Grant, held: Held, slots: Slots, number: int) -> Job:
+    if not slots.interval:
+        return Job(event, grant, 0.0, grant.start_before)
+    start = held.read_at + (slots.first + number * slots.interval - held.now) / SECOND
+    return Job(event, grant, start, min(start + SLOT / SECOND, grant.start_before))
 
 
-def relay_from_settings(using: str, *, talking: AbstractContextManager[Any] | None = None) -> Relay:
+def relay_from_settings(
+    using: str, *, bell: Bell | None = None, drain_seconds: float = 20.0
+) -> Relay:
     """
     Return a relay for the outbox of one database, as the settings have it.
 
     :param using: the database's alias
-    :param talking: as for :class:`Relay`
+    :param bell: as for :class:`Relay`
+    :param drain_seconds: as for :class:`Relay`
     :raises ImproperlyConfigured: the settings are at fault
     """
     settings = get_settings()
@@ -328,6 +405,7 @@ def relay_from_settings(using: str, *, talking: AbstractContextManager[Any] | No
         )
     except ValueError as error:
         raise ImproperlyConfigured(f"MOLOCO_RMP: {error}.") from None
+    fingerprint = salted_hmac(__name__, f"{client.url} {settings.api_key}", algorithm="sha256")
     return Relay(
         Outbox(using),
         client.insert_body,
@@ -335,7 +413,10 @@ def relay_from_settings(using: str, *, talking: AbstractContextManager[Any] | No
         batch_size=settings.batch_size,
         lease=settings.lease,
         send_seconds=sum(settings.timeout),
+        drain_seconds=drain_seconds,
+        max_qps=settings.max_qps,
+        fingerprint=fingerprint.hexdigest(),
         dedupe_days=settings.dedupe_days,
         rejected_days=settings.rejected_days,
-        talking=talking,
+        bell=bell,
     )

@@ -165,8 +165,12 @@ class Shopper:
         """:meth:`freeze` for async code."""
         return await sync_to_async(self.freeze)()
 
-    def snapshot(self) -> Snapshot:
-        """Return who the shopper is now; a login in the same request counts at once."""
+    def snapshot(self, *, cannot_wait: bool = False) -> Snapshot:
+        """
+        Return who the shopper is now; a login in the same request counts at once.
+
+        :param cannot_wait: inside of an event loop: leave out what would have to be looked up
+        """
         settings = get_settings()
         if not settings.enabled:
             return Snapshot(dropped="disabled")
@@ -179,7 +183,7 @@ class Shopper:
         agent = self._user_agent
         parsed = parse_user_agent(agent or "")
         id_less = mode is PersonalizationMode.ID_LESS
-        identifiers = {} if id_less else self._identifiers(settings)
+        identifiers = {} if id_less else self._identifiers(settings, cannot_wait)
         if not identifiers and not id_less:
             return Snapshot(dropped="unidentified")
         return Snapshot(
@@ -263,10 +267,10 @@ class Shopper:
             mode = PersonalizationMode.ID_LESS
         return True, mode
 
-    def _identifiers(self, settings: Settings) -> dict[str, str]:
+    def _identifiers(self, settings: Settings, cannot_wait: bool) -> dict[str, str]:
         key = derive_key(settings.hash_key or django_settings.SECRET_KEY)
         found: dict[str, str] = {}
-        user_id = self._user_id(settings)
+        user_id = self._user_id(settings, cannot_wait)
         if user_id is not None:
             found["user_id"] = hash_identifier("user_id", user_id, key)
         if settings.persistent_id_cookie is not None:
@@ -277,12 +281,14 @@ class Shopper:
                 found["custom_id"] = hash_identifier("custom_id", session, key)
         return found
 
-    def _user_id(self, settings: Settings) -> str | None:
+    def _user_id(self, settings: Settings, cannot_wait: bool) -> str | None:
         try:
             value = (settings.user_id or _authenticated_user)(self._request)
             # False is what "user.is_authenticated and user.email" gives for a visitor.
             text = "" if value is None or value is False else str(value).strip()
         except Exception as error:
+            if cannot_wait and isinstance(error, SynchronousOnlyOperation):
+                return None
             what = "the callable in MOLOCO_RMP['USER_ID']" if settings.user_id else "request.user"
             raise _broken("user_id", what, error) from error
         if text.casefold() in RESERVED_USER_IDS:

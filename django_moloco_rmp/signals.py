@@ -24,9 +24,9 @@ added_to_wishlist = Signal()
 purchased = Signal()
 searched = Signal()
 
-#: An event has been written to the outbox, inside the caller's transaction, which may still be
-#: rolled back. Arguments: ``event`` (Event), ``using`` (database alias). The sender is the
-#: EventType.
+#: An event has been reported: it is in the outbox, as part of the caller's transaction, or will be
+#: in the buffer once that is committed. It may still be rolled back. Arguments: ``event`` (Event),
+#: ``using`` (database alias). The sender is the EventType.
 event_recorded = Signal()
 #: An event was accepted by the API. Arguments: ``event_id``. The sender is the event type as str.
 event_delivered = Signal()
@@ -34,10 +34,14 @@ event_delivered = Signal()
 #: ``message`` (the vendor's). The sender is the event type as str.
 event_rejected = Signal()
 #: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``unidentified``,
-#: ``bot``, ``prefetch``, ``head``, ``disabled``, ``database``, ``configuration``, ``async`` or
-#: ``error``), ``detail`` (a text without identifiers). The sender is the event type as it was
-#: given, None if that is no text.
+#: ``bot``, ``prefetch``, ``head``, ``disabled``, ``database``, ``configuration``, ``async``,
+#: ``overflow`` or ``error``), ``detail`` (a text without identifiers). The sender is the event type
+#: as it was given, None if that is no text.
 event_dropped = Signal()
+#: A destination's circuit changed. Arguments: ``state`` and ``previous`` (``closed``, ``backoff``,
+#: ``open`` or ``paused``), ``reason`` (``server``, ``configuration``, ``rejections`` or blank). The
+#: sender is the destination's name. Sent by the process that noticed, after it was written down.
+circuit_changed = Signal()
 
 #: What :func:`connect` makes of a shop's own signal. Arguments: ``mapper``, ``arguments``.
 mapped = Signal()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -37,7 +37,7 @@ from django_moloco_rmp.events import (
     total,
 )
 from django_moloco_rmp.exceptions import InvalidEventError
-from django_moloco_rmp.outbox import Outbox, default_alias
+from django_moloco_rmp.outbox import Entry, Outbox, default_alias
 from django_moloco_rmp.shopper import Shopper, Snapshot, current_shopper
 
 logger = logging.getLogger("django_moloco_rmp")
@@ -65,6 +65,9 @@ def track(
     """
     Report one event: it is written to the outbox in the caller's transaction, and sent after.
 
+    An event of a type in BUFFERED, and without an id of the shop's, waits for the commit in memory
+    instead and is written a moment after it, by a thread in the background.
+
     :param items: one object or an iterable of them; anything that has an adapter, see ``as_item``
     :param revenue: Money, or an amount in DEFAULT_CURRENCY; for PURCHASE the sum of price times
         quantity if it is left out
@@ -86,9 +89,14 @@ def track(
         settings = get_settings()
         if not settings.enabled:
             return None
-        _refuse_event_loop()
+        cannot_wait = in_event_loop()
+        if cannot_wait:
+            _object_to_event_loop(settings)
         source = shopper if shopper is not None else _shopper_of(request)
-        snapshot = source.snapshot() if isinstance(source, Shopper) else Snapshot.thaw(source)
+        if isinstance(source, Shopper):
+            snapshot = source.snapshot(cannot_wait=cannot_wait)
+        else:
+            snapshot = Snapshot.thaw(source)
         if snapshot.dropped is not None:
             _drop(event_type, snapshot.dropped, "")
             return None
@@ -109,11 +117,17 @@ def track(
             timestamp=timestamp,
         )
         alias = _alias(using)
-        if not Outbox(alias).record(event, keeps_id=event_id is not None):
+        keeps_id = event_id is not None
+        if cannot_wait:
+            runners.put(Entry.of(event, keeps_id=keeps_id), alias)
+        elif not keeps_id and _may_buffer(event, alias, settings):
+            _buffer_after_commit(Entry.of(event), alias)
+        elif Outbox(alias).record(event, keeps_id=keeps_id):
+            _wake_after_commit(alias)
+        else:
             return None
         if isinstance(source, Shopper):
             source.emitted()
-        _wake_after_commit(alias)
         signals.event_recorded.send_robust(event.event_type, event=event, using=alias)
         return event.id
 
@@ -166,12 +180,49 @@ def in_event_loop() -> bool:
     return True
 
 
-def _refuse_event_loop() -> None:
-    if in_event_loop():
+def _object_to_event_loop(settings: Settings) -> None:
+    if settings.raise_errors or not runners.can_buffer():
         raise SynchronousOnlyOperation(
             "track() writes to the database and cannot do so inside a running event loop: "
             "use await atrack(...) instead, or await signal.asend(...)."
         )
+    _warn_of_event_loop()
+
+
+@cache
+def _warn_of_event_loop() -> None:
+    # Once in a process: it is the same line of the shop's code time and again.
+    logger.warning(
+        "track() was called inside a running event loop: the event is written a moment later, not "
+        "in a transaction, and without the user's id if that has to be looked up. Use await "
+        "atrack(...) instead, or await signal.asend(...).",
+        stack_info=True,
+    )
+
+
+def _may_buffer(event: Event, alias: str, settings: Settings) -> bool:
+    return (
+        event.event_type in settings.buffered
+        and not _commits_by_hand(alias)
+        and runners.can_buffer()
+    )
+
+
+def _commits_by_hand(alias: str) -> bool:
+    connection = connections[alias]
+    if connection.in_atomic_block:
+        return False
+    # Not get_autocommit(), which would connect: a page may have had no need of the database.
+    is_open = connection.connection is not None
+    return not (connection.autocommit if is_open else connection.settings_dict["AUTOCOMMIT"])
+
+
+def _buffer_after_commit(entry: Entry, alias: str) -> None:
+    put = partial(runners.put, entry, alias)
+    if connections[alias].in_atomic_block:
+        transaction.on_commit(put, using=alias, robust=True)
+    else:
+        put()
 
 
 def _shopper_of(request: HttpRequest | None) -> Shopper:
@@ -199,12 +250,11 @@ def _alias(using: str | None) -> str:
 
 def _wake_after_commit(alias: str) -> None:
     wake = partial(runners.wake, alias)
-    connection = connections[alias]
-    if connection.in_atomic_block or connection.get_autocommit():
-        transaction.on_commit(wake, using=alias, robust=True)
-    else:
-        # The shop commits by hand and Django tells nobody when; the relay looks again by itself.
+    if _commits_by_hand(alias):
+        # Django tells nobody when; the relay looks again by itself.
         wake()
+    else:
+        transaction.on_commit(wake, using=alias, robust=True)
 
 
 def _event(

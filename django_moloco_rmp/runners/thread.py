@@ -1,6 +1,8 @@
 """
-The relay as a daemon thread of the web process: started by the first event, never at import, and
-again by the first event after a fork.
+The background thread of a process, the only one: it writes the buffer, and runs the relay where
+the settings want one in the web process.
+
+It is started by the first event, never at import, and again by the first event after a fork.
 """
 
 from __future__ import annotations
@@ -11,151 +13,280 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
+
+from django_moloco_rmp.bell import Bell
+from django_moloco_rmp.buffer import Buffer
+from django_moloco_rmp.outbox import Entry
 
 if TYPE_CHECKING:
     from django_moloco_rmp.relay import Relay
 
 logger = logging.getLogger("django_moloco_rmp")
 
-#: Seconds that the end of the process waits for what is being sent.
+#: Seconds that the end of the process waits for what is being written and sent.
 DRAIN_TIMEOUT = 2.0
+# Of these, seconds for what is being sent; the rest is for the last results.
+_SENDING_TIMEOUT = 1.5
 # Seconds that a fork waits for the end of a statement.
 _FORK_TIMEOUT = 1.0
+# Seconds of idleness after which no connection is kept.
+_IDLE_SECONDS = 10.0
+_FOREVER = 3600.0
 
 
-class RelayThread(threading.Thread):
-    """
-    A thread around one relay. It closes its database connection when it ends.
+class Background:
+    """The background thread and all that it has to do."""
 
-    The relay is built in the thread, not by the request that starts it: its HTTP library takes
-    tens of milliseconds to import.
-    """
-
-    def __init__(self, using: str) -> None:
-        super().__init__(name=f"moloco-relay-{using}", daemon=True)
-        self._using = using
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._bell = Bell()
+        self._buffer = Buffer(self._bell.ring)
         self._lock = threading.Lock()
-        self._relay: Relay | None = None
-        self._stopped = False
-        #: Held while it talks to the database.
-        self.talking = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wanted: set[str] = set()
+        self._relays: dict[str, Relay | None] = {}
+        self._stopping = False
+        self._active_at = time.monotonic()
+        # Held while it talks to a database, never while it waits.
+        self._talking = threading.Lock()
+        self._is_hushed = False
+        # Strong references: see release().
+        self._raw: list[Any] = []
 
-    def run(self) -> None:
-        """Build the relay and run it until stopped."""
+    def put(self, entry: Entry, using: str, *, relays: bool) -> None:
+        """Have an entry written soon, and relayed then."""
+        if relays and using not in self._wanted:
+            with self._lock:
+                self._wanted.add(using)
+        self._buffer.put(entry, using)
+        self._start()
+
+    def relay(self, using: str) -> None:
+        """Have the outbox of a database relayed, now if there is something due."""
+        with self._lock:
+            self._wanted.add(using)
+            relay = self._relays.get(using)
+        self._start()
+        if relay is None:
+            self._bell.ring()
+        else:
+            relay.wake()
+
+    def _start(self) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            return
+        with self._lock:
+            if (self._thread is None or not self._thread.is_alive()) and not self._stopping:
+                self._thread = threading.Thread(target=self._run, name="moloco-rmp", daemon=True)
+                self._thread.start()
+                _hook_into_celery()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                with self._talking:
+                    wait = self._safe_step()
+                self._bell.wait(wait)
+            self._end()
+        finally:
+            with self._talking:
+                connections.close_all()
+
+    def _safe_step(self) -> float:
+        try:
+            return self._step()
+        except Exception:
+            # Without this thread buffered events would pile up.
+            logger.exception("The background thread failed in an unforeseen way, and goes on")
+            return 1.0
+
+    def _step(self) -> float:
+        with self._lock:
+            new = [using for using in self._wanted if using not in self._relays]
+        for using in new:
+            self._relays[using] = self._made(using)
+        wait, written = self._buffer.step()
+        waits = [wait]
+        for using, relay in self._relays.items():
+            if relay is not None:
+                if using in written:
+                    relay.wake()
+                waits.append(_FOREVER if (more := relay.step()) is None else more)
+        self._close_idle(written)
+        self._raw = [each.connection for each in connections.all(initialized_only=True)]
+        return min(waits)
+
+    def _close_idle(self, written: set[str]) -> None:
+        # A relay sees to its own.
+        now = time.monotonic()
+        if written:
+            self._active_at = now
+        elif now - self._active_at > _IDLE_SECONDS:
+            for connection in connections.all(initialized_only=True):
+                if self._relays.get(connection.alias) is None:
+                    connection.close()
+
+    def _made(self, using: str) -> Relay | None:
+        # Not by the request that starts it: the HTTP library takes tens of milliseconds to import.
         try:
             relay: Relay = import_string("django_moloco_rmp.relay.relay_from_settings")(
-                self._using, talking=self.talking
+                using, bell=self._bell, drain_seconds=_SENDING_TIMEOUT
             )
         except ImproperlyConfigured as error:
             logger.error("Events wait in the outbox, as nothing can be sent: %s", error)
-            return
-        with self._lock:
-            self._relay = relay
-            if self._stopped:
-                relay.stop()
-        try:
-            relay.run()
-        finally:
-            connections[self._using].close()
+            return None
+        return relay
 
-    def wake(self) -> None:
-        """Have the relay look at the table now; a relay still being built does so anyway."""
-        with self._lock:
-            if self._relay is not None:
-                self._relay.wake()
-
-    def stop(self) -> None:
-        """Ask the relay to end; does not wait."""
-        with self._lock:
-            self._stopped = True
-            if self._relay is not None:
-                self._relay.stop()
-
-
-class _Threads:
-    """The relay threads of this process, one for each database that has events."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._threads: dict[str, RelayThread] = {}
-        self._hushed: list[RelayThread] = []
-
-    def wake(self, using: str) -> None:
-        with self._lock:
-            thread = self._threads.get(using)
-            if thread is None or not thread.is_alive():
-                thread = self._threads[using] = RelayThread(using)
-                thread.start()
-        thread.wake()
+    def _end(self) -> None:
+        with self._talking:
+            self._buffer.drain()
+        relays = [relay for relay in self._relays.values() if relay is not None]
+        for relay in relays:
+            relay.stop()
+        while relays:
+            with self._talking:
+                waits = {relay: relay.step() for relay in relays}
+            for relay in [each for each, wait in waits.items() if wait is None]:
+                relay.close()
+                relays.remove(relay)
+            self._bell.wait(min((wait for wait in waits.values() if wait is not None), default=0))
 
     def stop(self) -> None:
+        """Write the buffer, finish what is being sent, and end; in bounded time."""
         with self._lock:
-            threads = list(self._threads.values())
-            self._threads.clear()
-        for thread in threads:
-            thread.stop()
-        for thread in threads:
-            thread.join(DRAIN_TIMEOUT / len(threads))
+            self._stopping = True
+            thread = self._thread
+        self._bell.ring()
+        if thread is not None:
+            thread.join(DRAIN_TIMEOUT)
 
     def hush(self) -> None:
         """
-        Before a fork: wait for a moment in which no thread talks to its database.
+        Before a fork: wait for a moment in which the thread does not talk to a database.
 
         A child made in the middle of it would inherit the locks of the driver, and hang.
         """
-        deadline = time.monotonic() + _FORK_TIMEOUT
-        self._hushed = [
-            thread
-            for thread in self._threads.values()
-            if thread.talking.acquire(timeout=max(0.0, deadline - time.monotonic()))
-        ]
+        self._is_hushed = self._talking.acquire(timeout=_FORK_TIMEOUT)
 
     def go_on(self) -> None:
         """After a fork, in the parent."""
-        for thread in self._hushed:
-            thread.talking.release()
+        if self._is_hushed:
+            self._talking.release()
+
+    def release(self) -> None:
+        """
+        After a fork, in the child: let go of the thread's connections without a word.
+
+        The child shares their sockets. Were they closed in the ordinary way, as when they are
+        collected, some drivers would take leave of the server, which then ends the parent's
+        session.
+        """
+        for raw in self._raw:
+            # SQLite's connection has no socket, and a lost one may have none any more.
+            with suppress(Exception):
+                nothing = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nothing, raw.fileno())
+                os.close(nothing)
 
 
-_threads = _Threads()
+_background = Background()
+
+
+def _hook_into_celery() -> None:
+    # The processes of its pool end without Python's exit hooks.
+    celery_signals = sys.modules.get("celery.signals")
+    if celery_signals is not None:
+        celery_signals.worker_process_shutdown.connect(_drain_celery, dispatch_uid=__name__)
+
+
+def _drain_celery(**_: Any) -> None:
+    drain()
+
+
+def _present() -> Background:
+    global _background  # noqa: PLW0603
+    # uWSGI forks without a word to Python's hooks.
+    if _background.pid != os.getpid():
+        _background = Background()
+    return _background
 
 
 def _before_fork() -> None:
-    _threads.hush()
+    _background.hush()
 
 
-def _after_fork() -> None:
-    _threads.go_on()
+def _after_fork_in_parent() -> None:
+    _background.go_on()
 
 
 def _after_fork_in_child() -> None:
     # A child has none of its parent's threads, and a lock that one of them may have held.
-    global _threads  # noqa: PLW0603
-    _threads = _Threads()
+    global _background
+    old, _background = _background, Background()
+    old.release()
 
 
 os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
 )
 
 
 @atexit.register
-def _stop() -> None:
-    _threads.stop()
+def drain() -> None:
+    """
+    Write what is in the buffer, hand back what has not been sent, and end the background thread.
+
+    Python calls it at its normal exit. Takes two seconds at most.
+    """
+    _present().stop()
 
 
 def wake(using: str) -> None:
     """
-    Wake the thread for one database, starting it if need be; in a test run do nothing.
+    Wake the relay of one database, starting the thread if need be; where none runs do nothing.
 
     :param using: the database's alias
     """
-    if not in_test_run():
-        _threads.wake(using)
+    if can_run():
+        _present().relay(using)
+    elif is_threadless():
+        _warn_of_threadless()
+
+
+@cache
+def _warn_of_threadless() -> None:
+    logger.error(
+        "Events wait in the outbox: uWSGI runs without threads. Start it with --enable-threads, or "
+        "run manage.py moloco_relay beside it."
+    )
+
+
+def put(entry: Entry, using: str, *, relays: bool) -> None:
+    """
+    Have an entry written to the outbox of one database soon.
+
+    :param using: the database's alias
+    :param relays: whether to relay it in this process
+    """
+    _present().put(entry, using, relays=relays)
+
+
+def can_run() -> bool:
+    """Return whether a thread would run: not under uWSGI without threads, nor in a test run."""
+    return not in_test_run() and not is_threadless()
+
+
+def is_threadless() -> bool:
+    """Return whether this process runs under a uWSGI that lets no other thread run."""
+    uwsgi = sys.modules.get("uwsgi")
+    return uwsgi is not None and not getattr(uwsgi, "has_threads", True)
 
 
 def in_test_run() -> bool:

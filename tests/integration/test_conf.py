@@ -74,6 +74,8 @@ VALID: dict[str, list[tuple[Any, Any]]] = {
     "CONCURRENCY": [(1, 1), (64, 64)],
     "BATCH_SIZE": [(1, 1), (1000, 1000)],
     "LEASE": [(53, 53), (3600, 3600)],
+    "MAX_QPS": [(None, None), (1, 1), (10_000, 10_000)],
+    "BUFFERED": [((), ()), (["HOME", "PURCHASE"], ("HOME", "PURCHASE"))],
     "REJECTED_DAYS": [(1, 1), (3650, 3650)],
     "DEDUPE_DAYS": [(1, 1), (3650, 3650)],
 }
@@ -165,6 +167,11 @@ INVALID: dict[str, list[tuple[Any, str]]] = {
     "CONCURRENCY": numbers(1, 64, 65),
     "BATCH_SIZE": numbers(1, 1000, 1001),
     "LEASE": numbers(10, 3600, 9, 3601),
+    "MAX_QPS": [each for each in numbers(1, 10_000, 0, 10_001) if each[0] is not None],
+    "BUFFERED": [
+        (bad, "must be a list of event types, of HOME, LAND, PAGE_VIEW, ")
+        for bad in ("HOME", ("VIEW",), {"HOME"}, [["HOME"]], None)
+    ],
     "REJECTED_DAYS": numbers(1, 3650, 3651),
     "DEDUPE_DAYS": numbers(1, 3650, 3651),
 }
@@ -206,6 +213,8 @@ VARIABLES: dict[str, list[tuple[str, Any]]] = {
     "CONCURRENCY": [("4", 4)],
     "BATCH_SIZE": [("10", 10)],
     "LEASE": [(" 60 ", 60)],
+    "MAX_QPS": [("30", 30)],
+    "BUFFERED": [("HOME, SEARCH", ("HOME", "SEARCH")), ("", ())],
     "REJECTED_DAYS": [("7", 7)],
     "DEDUPE_DAYS": [("7", 7)],
 }

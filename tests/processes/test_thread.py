@@ -8,7 +8,7 @@ import time
 import pytest
 
 from django_moloco_rmp.models import OutboxEvent
-from django_moloco_rmp.runners.thread import RelayThread
+from django_moloco_rmp.runners.thread import Background
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.outbox.samples import make_due, record
 from tests.processes.children import PATIENCE, Shop, manage
@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-THREAD = ["moloco-relay-default", True]
+THREAD = ["moloco-rmp", True]
 
 
 def received(sandbox: SandboxServer, count: int) -> list[str]:
@@ -92,11 +92,10 @@ def test_settings_that_give_no_address_are_one_line_in_the_log() -> None:
 
 
 def test_it_may_be_stopped_before_it_has_begun() -> None:
-    thread = RelayThread("default")
-    thread.stop()
-    thread.start()
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
+    background = Background()
+    background.stop()
+    background.relay("default")
+    assert THREAD not in [[each.name, each.daemon] for each in threading.enumerate()]
 
 
 def test_a_test_run_has_no_thread() -> None:

@@ -1,0 +1,187 @@
+"""
+The buffer: browsing events that wait in memory, for a moment, to be written many at a time.
+
+A page view is worth no commit of its own in the shopper's request. Whoever emits only appends to a
+queue; the background thread writes what has gathered.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db import DataError, Error, IntegrityError, connections
+from django.db.models import F
+
+from django_moloco_rmp import signals
+from django_moloco_rmp.choices import EventType
+from django_moloco_rmp.database import retrying
+from django_moloco_rmp.gate import Gate
+from django_moloco_rmp.outbox import Entry, Outbox
+
+logger = logging.getLogger("django_moloco_rmp")
+
+#: Event types that may be shed; the others are worth money each.
+BROWSING = (
+    EventType.HOME,
+    EventType.LAND,
+    EventType.PAGE_VIEW,
+    EventType.SEARCH,
+    EventType.ITEM_PAGE_VIEW,
+)
+#: The most events in the buffer; beyond, the oldest browsing event is shed for a new one.
+MOST_EVENTS = 10_000
+#: So many at a time are written at once; fewer wait for others, seconds.
+BATCH = 500
+LINGER = 0.05
+# Seconds after which a failed insert is tried again, and the most that these grow to.
+_RETRY = (0.5, 5.0)
+_IDLE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    using: str
+    entry: Entry
+    since: float
+
+
+class Buffer:
+    """
+    Entries that wait to be written, oldest first. Any thread may :meth:`put`, one may write.
+
+    :param ring: called when the buffer wants to be written
+    :param most: entries at most
+    :param clock: monotonic seconds
+    """
+
+    def __init__(
+        self,
+        ring: Callable[[], None] = lambda: None,
+        *,
+        most: int = MOST_EVENTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ring = ring
+        self._most = most
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting: deque[_Waiting] = deque()
+        self._shed: dict[str, int] = {}
+        self._retry_at = 0.0
+        self._retry = _RETRY[0]
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, entry: Entry, using: str) -> None:
+        """
+        Add an entry, to be written to the outbox of a database.
+
+        If the buffer is full, which it is when the database cannot be written to for long, its
+        oldest browsing event goes, with one ``event_dropped``.
+        """
+        with self._lock:
+            self._waiting.append(_Waiting(using, entry, self._clock()))
+            is_first = not self._shed
+            shed = self._shed_oldest() if len(self._waiting) > self._most else None
+            count = len(self._waiting)
+        if count == 1 or count % BATCH == 0:
+            self._ring()
+        if shed is not None:
+            if is_first:
+                logger.error("The buffer is full: the oldest browsing events are dropped")
+            _tell_dropped(shed.entry, "overflow", "the buffer is full")
+
+    def _shed_oldest(self) -> _Waiting | None:
+        for place, each in enumerate(self._waiting):
+            if each.entry.event_type in BROWSING:
+                del self._waiting[place]
+                self._shed[each.using] = self._shed.get(each.using, 0) + 1
+                return each
+        return None
+
+    def step(self) -> tuple[float, set[str]]:
+        """
+        Write what has waited long enough, or is plenty.
+
+        :return: in how many seconds there is more to do, and the aliases that were written to
+        """
+        written: set[str] = set()
+        while self._waiting:
+            now = self._clock()
+            oldest = self._waiting[0].since
+            due = max(self._retry_at, oldest + LINGER if len(self) < BATCH else oldest)
+            if due > now:
+                return due - now, written
+            if not self._write(written):
+                return self._retry_at - now, written
+        return _IDLE, written
+
+    def drain(self) -> set[str]:
+        """Write all there is, now; what could not be written stays. Return the aliases."""
+        written: set[str] = set()
+        while self._waiting and self._write(written):
+            pass
+        return written
+
+    def _write(self, written: set[str]) -> bool:
+        """Write one batch, the longest run for one database; return whether that was possible."""
+        with self._lock:
+            using = self._waiting[0].using
+            batch: list[_Waiting] = []
+            for each in self._waiting:
+                if each.using != using or len(batch) == BATCH:
+                    break
+                batch.append(each)
+        try:
+            _insert(using, [each.entry for each in batch])
+            self._count_shed(using)
+        except Error:
+            self._retry_at = self._clock() + self._retry
+            self._retry = min(2 * self._retry, _RETRY[1])
+            logger.exception("Buffered events could not be written; they stay in memory")
+            if not connections[using].in_atomic_block:
+                connections[using].close()
+            return False
+        self._retry_at, self._retry = 0.0, _RETRY[0]
+        written.add(using)
+        done = set(map(id, batch))
+        with self._lock:
+            # Not the first so many: some of them may have been shed meanwhile.
+            while self._waiting and id(self._waiting[0]) in done:
+                self._waiting.popleft()
+        return True
+
+    def _count_shed(self, using: str) -> None:
+        count = self._shed.get(using, 0)
+        if not count:
+            return
+        Gate(using).change(lambda held: held.notes.update(dropped=F("dropped") + count))
+        logger.error("Events dropped from the full buffer: %d", count)
+        with self._lock:
+            self._shed[using] -= count
+            if not self._shed[using]:
+                del self._shed[using]
+
+
+def _insert(using: str, entries: list[Entry]) -> None:
+    outbox = Outbox(using)
+    try:
+        retrying(using, lambda: outbox.record_all(entries))
+    except (DataError, IntegrityError):
+        # One entry that the database refuses must not hold up the others for ever.
+        if len(entries) == 1:
+            logger.exception("Event dropped (%s, database)", entries[0].event_type)
+            _tell_dropped(entries[0], "database", "the database refuses its row")
+            return
+        for entry in entries:
+            _insert(using, [entry])
+
+
+def _tell_dropped(entry: Entry, reason: str, detail: str) -> None:
+    signals.event_dropped.send_robust(entry.event_type, reason=reason, detail=detail)
