@@ -129,10 +129,14 @@ class Gate:
             self.change(lambda held: None)
         return self._read()
 
-    def note(self, **columns: Any) -> None:
-        """Set columns which nobody decides by, and that a relay has been seen."""
-        seen = {"relay_seen_at": self._clock.microseconds(), **columns}
-        retrying(self.using, lambda: self._row.update(**seen))
+    def note(self, columns: Callable[[Any], dict[str, Any]]) -> None:
+        """
+        Note that a relay has been seen, and set columns which nobody decides by.
+
+        :param columns: gets an expression for the time in microseconds, and returns them
+        """
+        now = self._clock.microseconds()
+        retrying(self.using, lambda: self._row.update(relay_seen_at=now, **columns(now)))
 
 
 def _circuit(row: dict[str, Any]) -> Circuit:

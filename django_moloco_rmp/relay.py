@@ -309,7 +309,7 @@ class Relay:
 
     def _decide(self, held: Held) -> _Turn:
         """Claim what the gate allows. Repeatable: it changes nothing but gate and outbox."""
-        held.notes |= {"relay_seen_at": held.now, **self._settlement.counts()}
+        held.notes |= {"relay_seen_at": held.now, **self._settlement.counts(held.now)}
         if not self._is_known and held.fingerprint != self._fingerprint:
             held.notes["fingerprint"] = self._fingerprint
             held.circuit = held.circuit.probing(held.now)
@@ -359,7 +359,7 @@ class Relay:
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
             self._outbox.prune(dedupe=self._dedupe, rejected=self._rejected)
-        if now >= self._next_sign or (self._until_empty and self._settlement.counts()):
+        if now >= self._next_sign:
             self._sign_off()
             self._next_sign = now + _SEEN_SECONDS
         if now - self._active_at > _IDLE_SECONDS and not connection.in_atomic_block:
@@ -367,7 +367,7 @@ class Relay:
 
     def _sign_off(self) -> None:
         """Leave a sign of life, and what has not been counted."""
-        self._gate.note(**self._settlement.counts())
+        self._gate.note(self._settlement.counts)
         self._settlement.counted()
 
     def _send(self, payload: str) -> None:

@@ -72,14 +72,19 @@ class Settlement:
         """Note how the gate is, whenever it has been looked at."""
         self._is_news = bool(held.circuit.failures or held.circuit.rejections)
 
-    def counts(self) -> dict[str, Any]:
-        """Return columns of the gate to set for what has not been counted there."""
+    def counts(self, now: Any) -> dict[str, Any]:
+        """
+        Return columns of the gate to set for what has not been counted there.
+
+        :param now: the database's time in microseconds, or an expression for it
+        """
         new = {
             "delivered": self.tally.delivered - self._counted.delivered,
             "rejected": self.tally.rejected - self._counted.rejected,
             "retried": self.tally.rescheduled - self._counted.rescheduled,
         }
-        return {name: F(name) + count for name, count in new.items() if count}
+        columns = {name: F(name) + count for name, count in new.items() if count}
+        return columns | ({"last_success_at": now} if new["delivered"] else {})
 
     def counted(self) -> None:
         """Note that :meth:`counts` have been saved."""
