@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from string import Formatter
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
 
 from django_moloco_rmp.client import endpoint
 from django_moloco_rmp.conf import NAME, Settings, get_settings, problems
+from django_moloco_rmp.pages import PAGE_ATTRIBUTE, placeholders
 
 MIDDLEWARE = "django_moloco_rmp.middleware.MolocoMiddleware"
 _BEFORE = (
@@ -77,43 +78,97 @@ def check_settings(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
 
 
 def check_pages(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
-    """W001, E006: names of URLs and templates in PAGES."""
+    """W001, E006, E009: the page ids of PAGES and of decorators, and the URLs they are for."""
     settings = _settings()
     # As Django's own checks have it: a project without pages has no URLs to look into.
     has_urls = bool(getattr(django_settings, "ROOT_URLCONF", None))
-    if settings is None or not settings.pages or not has_urls:
+    if settings is None or not has_urls:
         return []
-    names = set(_view_names(get_resolver().url_patterns))
-    found: list[CheckMessage] = []
+    routes = list(_routes(get_resolver().url_patterns))
+    names = {route.name for route in routes}
+    found: list[CheckMessage] = [
+        CheckWarning(
+            f"{NAME}['PAGES'] names {name!r}, which is no name of a URL.",
+            hint="Write it with its namespaces, as request.resolver_match.view_name.",
+            id="moloco_rmp.W001",
+        )
+        for name in settings.pages
+        if name not in names
+    ]
+    pages: dict[tuple[str, str], list[_Route]] = {}
     for name, template in settings.pages.items():
-        if name not in names:
-            found.append(
-                CheckWarning(
-                    f"{NAME}['PAGES'] names {name!r}, which is no name of a URL.",
-                    hint="Write it with its namespaces, as request.resolver_match.view_name.",
-                    id="moloco_rmp.W001",
-                )
-            )
-        try:
-            list(Formatter().parse(template))
-        except ValueError as error:
-            found.append(
-                Error(
-                    f"{NAME}['PAGES'][{name!r}] is no template: {error}.",
-                    hint="Write placeholders as in 'CATEGORY:{slug}'.",
-                    id="moloco_rmp.E006",
-                )
-            )
+        # A decorator wins over PAGES, as in page_of().
+        undecorated = [each for each in routes if each.name == name and each.template is None]
+        pages[f"{NAME}['PAGES'][{name!r}]", template] = undecorated
+    for route in routes:
+        if route.template is not None:
+            where = f"The page of view {route.name!r}, {route.template!r},"
+            pages.setdefault((where, route.template), []).append(route)
+    for (where, template), those in pages.items():
+        found += _template_faults(where, template, those)
     return found
 
 
-def _view_names(patterns: Any, namespaces: Sequence[str | None] = ()) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A URL pattern with those around it: name, path, what it captures, its decorated page."""
+
+    name: str
+    path: str
+    captures: frozenset[int | str]
+    template: str | None
+
+
+def _template_faults(where: str, template: str, routes: list[_Route]) -> Iterator[CheckMessage]:
+    try:
+        asked = placeholders(template)
+    except ValueError as error:
+        yield Error(
+            f"{where} is no template: {error}.",
+            hint="Write placeholders as in 'CATEGORY:{slug}'.",
+            id="moloco_rmp.E006",
+        )
+        return
+    for route in routes:
+        missing = ", ".join(sorted(f"{{{each}}}" for each in asked - route.captures))
+        if missing:
+            captured = ", ".join(sorted(map(str, route.captures))) or "nothing"
+            yield Error(
+                f"{where} asks for {missing}, which the URL {route.path!r} does not have.",
+                hint=f"It captures {captured}. Use that, or give its pattern a default.",
+                id="moloco_rmp.E009",
+            )
+
+
+def _routes(
+    patterns: Any,
+    namespaces: Sequence[str | None] = (),
+    path: str = "",
+    names: frozenset[str] = frozenset(),
+    groups: int = 0,
+) -> Iterator[_Route]:
     for pattern in patterns:
+        is_leaf = isinstance(pattern, URLPattern)
+        if is_leaf:
+            defaults = pattern.default_args
+        elif isinstance(pattern, URLResolver):
+            defaults = pattern.default_kwargs
+        else:
+            continue  # Django's own check says that it is no URL
+        regex = pattern.pattern.regex
+        own = {*regex.groupindex, *defaults}
+        # Groups without a name count only where there is none with one: RegexPattern.match().
+        count = 0 if regex.groupindex else regex.groups
+        # And those further out only where there is no name from there on: URLResolver.resolve().
+        total = groups + count if not own else count if is_leaf else 0
+        full = f"{path}{pattern.pattern}"
         if isinstance(pattern, URLResolver):
-            yield from _view_names(pattern.url_patterns, (*namespaces, pattern.namespace))
-        elif isinstance(pattern, URLPattern):
+            inner = (*namespaces, pattern.namespace)
+            yield from _routes(pattern.url_patterns, inner, full, names | own, total)
+        else:
             match = ResolverMatch(pattern.callback, (), {}, pattern.name, None, [*namespaces])
-            yield match.view_name
+            template = getattr(pattern.callback, PAGE_ATTRIBUTE, None)
+            yield _Route(match.view_name, full, names.union(own, range(total)), template)
 
 
 def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:

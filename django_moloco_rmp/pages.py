@@ -6,8 +6,12 @@ Nothing is stored for this. A referrer within the shop is a URL, and the URLconf
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
+from functools import cache
+from string import Formatter
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.conf import settings
@@ -24,6 +28,8 @@ PAGE_ATTRIBUTE = "moloco_page"
 
 #: Longest Referer header that is looked at, in characters.
 MAX_REFERER_LENGTH = 2048
+
+logger = logging.getLogger("django_moloco_rmp")
 
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
 _DEFAULT_PORT = re.compile(r":(80|443)?\Z")
@@ -54,6 +60,35 @@ def page_of(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
         ) from error
 
 
+def placeholders(template: str) -> set[int | str]:
+    """
+    Return what a template of a page id asks its URL for: names, and numbers of nameless groups.
+
+    :raises ValueError: it is no template
+    """
+    probe = _Probe()
+    probe.vformat(template, (), {})
+    return probe.asked
+
+
+class _Probe(Formatter):
+    """Fills in nothing, and notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: set[int | str] = set()
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        # What follows is an attribute or an index of the value, which only the request knows.
+        first = re.split(r"[.\[]", field_name, maxsplit=1)[0]
+        self.asked.add(int(first) if first.isdecimal() else first)
+        return "", first
+
+    def check_unused_args(self, used_args: Any, args: Any, kwargs: Any) -> None: ...
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return ""
+
+
 def route_of(match: ResolverMatch) -> str:
     """
     Return the stand-in for the page id of a view without one: its route, ``/orders/<token>/``.
@@ -71,7 +106,7 @@ def current_page(request: HttpRequest, pages: Mapping[str, str]) -> str | None:
     which the shopper sent it from.
 
     :param pages: as for :func:`page_of`
-    :raises InvalidEventError: as :func:`page_of` does
+    :raises InvalidEventError: the template of the view itself cannot be filled in
     """
     match = request.resolver_match
     if match is None:
@@ -96,7 +131,7 @@ def referrer_page(request: HttpRequest, pages: Mapping[str, str]) -> str | None:
     None if there is no referrer, and on an endpoint whose current page is the referrer already.
 
     :param pages: as for :func:`page_of`
-    :raises InvalidEventError: as :func:`page_of` does
+    :raises InvalidEventError: the template of the view itself cannot be filled in
     """
     referer = _referer(request)
     if referer is None:
@@ -157,8 +192,23 @@ def _internal_page(request: HttpRequest, referer: SplitResult, pages: Mapping[st
     if decoded.startswith(prefix):
         match = _resolve(request, decoded.removeprefix(prefix) or "/")
         if match is not None:
-            return page_of(match, pages) or route_of(match)
+            return _page_left(match, pages) or route_of(match)
     return path
+
+
+def _page_left(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
+    """:func:`page_of` for the page before: its broken template must not cost this page's events."""
+    try:
+        return page_of(match, pages)
+    except InvalidEventError as error:
+        _tell_once(str(error))
+        return None
+
+
+@cache
+def _tell_once(fault: str) -> None:
+    # There are no more faults than templates, as what a URL captured is not part of the text.
+    logger.error("Pages count under their route: %s", fault)
 
 
 def _resolve(request: HttpRequest, path: str) -> ResolverMatch | None:
