@@ -13,10 +13,11 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
+from django.views import View
 
 from django_moloco_rmp.client import endpoint
 from django_moloco_rmp.conf import NAME, Settings, get_settings, problems
-from django_moloco_rmp.pages import PAGE_ATTRIBUTE, placeholders
+from django_moloco_rmp.pages import placeholders, template_of
 
 MIDDLEWARE = "django_moloco_rmp.middleware.MolocoMiddleware"
 _BEFORE = (
@@ -98,12 +99,12 @@ def check_pages(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
     pages: dict[tuple[str, str], list[_Route]] = {}
     for name, template in settings.pages.items():
         # A decorator wins over PAGES, as in page_of().
-        undecorated = [each for each in routes if each.name == name and each.template is None]
+        undecorated = [each for each in routes if each.name == name and not each.templates]
         pages[f"{NAME}['PAGES'][{name!r}]", template] = undecorated
     for route in routes:
-        if route.template is not None:
-            where = f"The page of view {route.name!r}, {route.template!r},"
-            pages.setdefault((where, route.template), []).append(route)
+        for template in sorted(route.templates):
+            where = f"The page of view {route.name!r}, {template!r},"
+            pages.setdefault((where, template), []).append(route)
     for (where, template), those in pages.items():
         found += _template_faults(where, template, those)
     return found
@@ -111,12 +112,12 @@ def check_pages(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """A URL pattern with those around it: name, path, what it captures, its decorated page."""
+    """A URL pattern with those around it: name, path, what it captures, its decorators' pages."""
 
     name: str
     path: str
     captures: frozenset[int | str]
-    template: str | None
+    templates: frozenset[str]
 
 
 def _template_faults(where: str, template: str, routes: list[_Route]) -> Iterator[CheckMessage]:
@@ -167,8 +168,9 @@ def _routes(
             yield from _routes(pattern.url_patterns, inner, full, names | own, total)
         else:
             match = ResolverMatch(pattern.callback, (), {}, pattern.name, None, [*namespaces])
-            template = getattr(pattern.callback, PAGE_ATTRIBUTE, None)
-            yield _Route(match.view_name, full, names.union(own, range(total)), template)
+            found = (template_of(pattern.callback, name) for name in View.http_method_names)
+            templates = frozenset(template for template in found if template)
+            yield _Route(match.view_name, full, names.union(own, range(total)), templates)
 
 
 def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:

@@ -35,7 +35,9 @@ _HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
 _DEFAULT_PORT = re.compile(r":(80|443)?\Z")
 
 
-def page_of(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
+def page_of(
+    match: ResolverMatch, pages: Mapping[str, str], method: str | None = None
+) -> str | None:
     """
     Return the page id of a view, or None if the view has no name as a page.
 
@@ -43,11 +45,32 @@ def page_of(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
     URL captured: ``CATEGORY:{slug}``, or ``CATEGORY:{0}`` for groups without a name.
 
     :param pages: names of URLs, with their namespaces, to templates
+    :param method: HTTP method of the request, ``GET`` by default
     :raises InvalidEventError: the template asks for what the URL does not have
     """
-    template = getattr(match.func, PAGE_ATTRIBUTE, None) or pages.get(match.view_name)
-    if template is None:
-        return None
+    template = template_of(match.func, method or "GET") or pages.get(match.view_name)
+    return None if template is None else fill(template, match)
+
+
+def template_of(view: Any, method: str = "GET") -> str | None:
+    """
+    Return the template that a decorator has left on a view, or None.
+
+    :param view: as in the URLconf; of a class, the decorator may be on the method for ``method``
+        or, as it is the page that shoppers come from, on ``get``
+    """
+    cls = getattr(view, "view_class", None)
+    places = [view, *(getattr(cls, name, None) for name in (method.lower(), "get"))]
+    found = (getattr(place, PAGE_ATTRIBUTE, None) for place in places)
+    return next((template for template in found if template), None)
+
+
+def fill(template: str, match: ResolverMatch) -> str:
+    """
+    Return a page id: the template, filled in with what the URL captured.
+
+    :raises InvalidEventError: the template asks for what the URL does not have
+    """
     try:
         return str(template).format(*match.args, **match.kwargs)
     except (LookupError, AttributeError, TypeError, ValueError) as error:
@@ -111,7 +134,7 @@ def current_page(request: HttpRequest, pages: Mapping[str, str]) -> str | None:
     match = request.resolver_match
     if match is None:
         return None
-    page = page_of(match, pages)
+    page = page_of(match, pages, request.method)
     if page is not None:
         return page
     if _is_read(request):
@@ -137,7 +160,7 @@ def referrer_page(request: HttpRequest, pages: Mapping[str, str]) -> str | None:
     if referer is None:
         return None
     match = request.resolver_match
-    if not _is_read(request) and (match is None or page_of(match, pages) is None):
+    if not _is_read(request) and (match is None or page_of(match, pages, request.method) is None):
         return None
     internal = _is_internal(request, referer)
     if internal is None:

@@ -13,6 +13,8 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import Client, override_settings
 from django.urls import path, resolve
+from django.utils.decorators import method_decorator
+from django.views import View
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -380,6 +382,15 @@ def test_what_decorators_name_pages_by_is_checked_too() -> None:
         "The page of view 'product', 'P:{sku}', asks for {sku}, which the URL 'p/<slug:slug>/'"
         " does not have."
     )
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_what_decorators_of_methods_name_pages_by_is_checked_too(method: str) -> None:
+    decorator = method_decorator(page("P:{sku}"), name=method)
+    methods = {"get": checks_urls.view, "post": checks_urls.view}
+    view = decorator(type("Product", (View,), methods)).as_view()
+    assert found_ids(ROOT_URLCONF=(path("p/<sku>/", view),)) == []
+    assert found_ids(ROOT_URLCONF=(path("p/", view),)) == ["E009"]
 
 
 def test_what_a_decorator_overrides_is_not_compared() -> None:
