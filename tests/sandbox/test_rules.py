@@ -83,6 +83,9 @@ def test_shared_vector(case: dict[str, Any], strict: bool) -> None:
         (b"\xff", "the body is not JSON: 'utf-8' codec can't decode"),
         (b'{"a": NaN}', "the body is not JSON: NaN is no JSON number"),
         (b'{"a": Infinity}', "the body is not JSON: Infinity is no JSON number"),
+        (b'{"a": 1e400}', "the body is not JSON: 1e400 is out of range"),
+        (b'{"a": [-1.5E999]}', "the body is not JSON: -1.5E999 is out of range"),
+        (b'{"a": ' + b"9" * 400 + b".0}", "the body is not JSON: 99999999999999999... is out"),
         (b"[" * 1_000_000, "the body is not JSON: nested too deeply"),
         (b"1" * 5000, "the body is not JSON: Exceeds the limit"),
         (b"[]", "the body must be one JSON object"),
@@ -95,11 +98,10 @@ def test_what_is_no_event(content: bytes, message: str) -> None:
     assert found.message.startswith(message)
 
 
-@pytest.mark.parametrize("amount", [b"1e999", b"-1e999", b"1" + b"0" * 400])
-def test_an_amount_that_no_double_holds(amount: bytes) -> None:
+def test_a_whole_amount_that_no_double_holds() -> None:
     body = own_body({"body": "order"})
-    body["revenue"]["amount"] = "AMOUNT"
-    found = judge(json.dumps(body).encode().replace(b'"AMOUNT"', amount), NOW)
+    body["revenue"]["amount"] = 10**400
+    found = judge(json.dumps(body).encode(), NOW)
     assert found.message == "revenue: missing amount, or not a number"
 
 
