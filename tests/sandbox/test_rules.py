@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from django_moloco_rmp.sandbox.rules import judge
 from tests.contract_schema import problems
-from tests.sandbox.vectors import NOW, OWN, own_body, own_cases, shared_cases
+from tests.contract_vectors import contract_cases
+from tests.sandbox.vectors import NOW, OWN, own_body, own_cases
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -67,13 +68,13 @@ def test_own_vector_under_strict_rules(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("case", shared_cases())
-def test_shared_vector(case: dict[str, Any], strict: bool) -> None:
+@pytest.mark.parametrize("case", contract_cases())
+def test_vector_of_the_contract(case: dict[str, Any], strict: bool) -> None:
     found = judge(json.dumps(case["body"]).encode(), time.time_ns() // 1_000_000, strict)
-    only_strict = case["basis"] == "strict" and not strict
-    assert found.status == (200 if only_strict else case["expect"]["status"])
-    if not only_strict and "message" in case["expect"]:
-        assert found.message == case["expect"]["message"]
+    only_strict = case.get("strict", False) and not strict
+    assert found.status == (200 if only_strict else case["status"])
+    if not only_strict and "message" in case:
+        assert found.message == case["message"]
 
 
 @pytest.mark.parametrize(
