@@ -13,6 +13,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
+from django.utils.module_loading import import_string
 from django.views import View
 
 from django_moloco_rmp.client import endpoint
@@ -174,9 +175,10 @@ def _routes(
 
 
 def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
-    """W002, E007: the middleware is there, and in its place."""
-    middleware = list(django_settings.MIDDLEWARE)
-    if MIDDLEWARE not in middleware:
+    """W002, E007: the middleware is there, and in its place. Subclasses count as what they are."""
+    entries = [(entry, _classes(entry)) for entry in django_settings.MIDDLEWARE]
+    place = next((i for i, (_, classes) in enumerate(entries) if MIDDLEWARE in classes), None)
+    if place is None:
         return [
             CheckWarning(
                 "MolocoMiddleware is missing: no event will know its shopper.",
@@ -184,16 +186,27 @@ def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
                 id="moloco_rmp.W002",
             )
         ]
-    place = middleware.index(MIDDLEWARE)
+    ours = entries[place][0]
     return [
         Error(
-            f"MolocoMiddleware stands before {other.rpartition('.')[2]} in MIDDLEWARE.",
-            hint=f"Move {MIDDLEWARE!r} below {other!r}.",
+            f"{ours.rpartition('.')[2]} stands before {other.rpartition('.')[2]} in MIDDLEWARE.",
+            hint=f"Move {ours!r} below {other!r}.",
             id="moloco_rmp.E007",
         )
-        for other in _BEFORE
-        if other in middleware[place:]
+        for other, classes in entries[place:]
+        if not classes.isdisjoint(_BEFORE)
     ]
+
+
+def _classes(entry: str) -> set[str]:
+    """Return the dotted paths of a middleware and its base classes."""
+    try:
+        middleware = import_string(entry)
+    except Exception:
+        # Django itself says so, when it loads the middleware.
+        return {entry}
+    bases = middleware.__mro__ if isinstance(middleware, type) else ()
+    return {entry, *(f"{each.__module__}.{each.__qualname__}" for each in bases)}
 
 
 def check_hash_key(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import ERROR, CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from django_moloco_rmp import checks
 from django_moloco_rmp.decorators import page
 from django_moloco_rmp.exceptions import InvalidEventError
+from django_moloco_rmp.middleware import MolocoMiddleware
 from django_moloco_rmp.pages import page_of
 from django_moloco_rmp.relay import relay_from_settings
 from tests.integration import checks_urls
@@ -28,6 +30,7 @@ from tests.integration import checks_urls
 # Django's own checks of the models ask some databases for their version.
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
+HERE = __name__
 REQUIRED = {"PLATFORM_ID": "SHOP_TEST", "API_KEY": "test-key"}
 LONG = "x" * 32
 GOOD = {**REQUIRED, "HASH_KEY": LONG}
@@ -252,6 +255,26 @@ def test_the_checks_find_fault_if_and_only_if_no_relay_can_start(raw: dict[str, 
     assert starts is not bool(errors)
 
 
+class OurMiddleware(MolocoMiddleware):
+    """What a shop makes of ours."""
+
+
+class OtherSessions(SessionMiddleware):
+    """What a shop makes of Django's."""
+
+
+def function(get_response: Any) -> Any:
+    """A middleware may be no class at all."""
+    return get_response
+
+
+def test_subclasses_are_named_as_they_are_in_the_settings() -> None:
+    with override_settings(MIDDLEWARE=[f"{HERE}.OurMiddleware", f"{HERE}.OtherSessions"]):
+        (told,) = found()
+    assert told.msg == "OurMiddleware stands before OtherSessions in MIDDLEWARE."
+    assert told.hint == f"Move '{HERE}.OurMiddleware' below '{HERE}.OtherSessions'."
+
+
 @pytest.mark.parametrize(
     ("middleware", "faults"),
     [
@@ -259,6 +282,10 @@ def test_the_checks_find_fault_if_and_only_if_no_relay_can_start(raw: dict[str, 
         ([MOLOCO], 0),
         ([SESSION, MOLOCO, AUTHENTICATION], 1),
         ([MOLOCO, CACHE, SESSION, AUTHENTICATION], 3),
+        ([SESSION, AUTHENTICATION, f"{HERE}.OurMiddleware"], 0),
+        ([f"{HERE}.OurMiddleware", SESSION], 1),
+        ([MOLOCO, f"{HERE}.OtherSessions", "django.middleware.cache.CacheMiddleware"], 2),
+        ([f"{HERE}.OtherSessions", f"{HERE}.function", "nothing.there", MOLOCO], 0),
     ],
 )
 def test_the_middleware_comes_after_what_it_needs(middleware: list[str], faults: int) -> None:
