@@ -22,5 +22,6 @@ class MolocoConfig(AppConfig):
         register(checks.check_settings)
         register(checks.check_pages)
         register(checks.check_middleware)
+        register(checks.check_cookie)
         register(checks.check_hash_key, deploy=True)
         receivers.connect()

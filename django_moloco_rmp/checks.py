@@ -33,6 +33,7 @@ _IDS = {
     "invalid": "moloco_rmp.E004",
 }
 _SHORTEST_KEY = 32
+_COOKIES = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "LANGUAGE_COOKIE_NAME")
 
 Apps = Sequence[AppConfig] | None
 
@@ -207,6 +208,23 @@ def _classes(entry: str) -> set[str]:
         return {entry}
     bases = middleware.__mro__ if isinstance(middleware, type) else ()
     return {entry, *(f"{each.__module__}.{each.__qualname__}" for each in bases)}
+
+
+def check_cookie(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """E008: the cookie of the browser's id replaces none of Django's."""
+    settings = _settings()
+    if settings is None or not settings.enabled:
+        return []
+    name = settings.persistent_id_cookie
+    return [
+        Error(
+            f"{NAME}['PERSISTENT_ID_COOKIE'] is {name!r}, as {other} is: it would replace that.",
+            hint="Give it a name of its own, such as the default, 'moloco_pid'.",
+            id="moloco_rmp.E008",
+        )
+        for other in _COOKIES
+        if name is not None and name == getattr(django_settings, other)
+    ]
 
 
 def check_hash_key(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:

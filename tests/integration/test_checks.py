@@ -97,6 +97,20 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
         "MOLOCO_RMP['PAGES']['search'] is no template: expected '}' before end of string.",
         "Write placeholders as in 'CATEGORY:{slug}'.",
     ),
+    *[
+        (
+            "E008",
+            moloco(PERSISTENT_ID_COOKIE=name),
+            f"MOLOCO_RMP['PERSISTENT_ID_COOKIE'] is '{name}', as {other} is: it would replace"
+            " that.",
+            "Give it a name of its own, such as the default, 'moloco_pid'.",
+        )
+        for other, name in (
+            ("SESSION_COOKIE_NAME", "sessionid"),
+            ("CSRF_COOKIE_NAME", "csrftoken"),
+            ("LANGUAGE_COOKIE_NAME", "django_language"),
+        )
+    ],
     (
         "E009",
         moloco(PAGES={"slug": "{sku}:{0}"}),
@@ -253,6 +267,14 @@ def test_the_checks_find_fault_if_and_only_if_no_relay_can_start(raw: dict[str, 
         except ImproperlyConfigured:
             starts = False
     assert starts is not bool(errors)
+
+
+def test_the_cookie_may_have_any_name_that_is_free() -> None:
+    renamed = {"SESSION_COOKIE_NAME": "shop", "MOLOCO_RMP": GOOD}
+    assert found_ids(**moloco(PERSISTENT_ID_COOKIE="sessionid", ENABLED=False)) == []
+    assert found_ids(**renamed | moloco(PERSISTENT_ID_COOKIE="sessionid")) == []
+    assert found_ids(**renamed | moloco(PERSISTENT_ID_COOKIE="shop")) == ["E008"]
+    assert found_ids(**renamed | moloco(PERSISTENT_ID_COOKIE=None)) == []
 
 
 class OurMiddleware(MolocoMiddleware):
