@@ -143,9 +143,11 @@ def from_env(prefix: str = "MOLOCO_RMP_") -> dict[str, Any]:
     """
     Return the dict for ``MOLOCO_RMP`` from environment variables, read with django-environ.
 
-    Each variable is the prefix and a key: ``MOLOCO_RMP_PLATFORM_ID``. Keys without a variable are
-    left out. Lists are separated by commas, PAGES is JSON, and a blank text is None. Values are
-    taken to the letter: keys may begin with ``$``, which django-environ reads as a reference.
+    Each variable is the prefix and a key: ``MOLOCO_RMP_PLATFORM_ID``. Keys without a variable, or
+    with a blank one, are left out: None is said in the dict itself, as in
+    ``{**from_env(), "PERSISTENT_ID_COOKIE": None}``. Lists are separated by commas, PAGES is JSON.
+    Values are taken to the letter: keys may begin with ``$``, which django-environ reads as a
+    reference.
 
     :raises ImproperlyConfigured: a variable cannot be read as its type
     """
@@ -153,9 +155,10 @@ def from_env(prefix: str = "MOLOCO_RMP_") -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, known in KEYS.items():
         name = prefix + key
-        if name in variables:
+        text = variables.get(name, "").strip()
+        if text:
             try:
-                values[key] = known.read(variables[name].strip())
+                values[key] = known.read(text)
             except FaultError as fault:
                 raise ImproperlyConfigured(f"{name} {fault.rule}. {fault.fix}") from None
     return values

@@ -2,7 +2,9 @@
 Decorators for views: :func:`page` names the page a view shows; the others also report an event
 when the view's response is a success.
 
-They fit sync and async functions, and classes through ``method_decorator(..., name="dispatch")``.
+They fit sync and async functions, and classes through ``method_decorator(..., name="dispatch")``
+or on one method. What a method is decorated with names its page by the class's own
+``as_view()``; a framework whose views hide their class knows the page of its events only.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from django.http.response import HttpResponseBase
 
 from django_moloco_rmp.events import EventType
 from django_moloco_rmp.exceptions import InvalidEventError
-from django_moloco_rmp.pages import PAGE_ATTRIBUTE, external_referrer
+from django_moloco_rmp.pages import PAGE_ATTRIBUTE, external_referrer, fill
 from django_moloco_rmp.text import clean
 from django_moloco_rmp.tracking import atrack, guard, track
 
@@ -239,7 +241,12 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
     ) -> dict[str, Any] | None:
         if not 200 <= response.status_code < 300:
             return None
-        return arguments(request, response, **kwargs)
+        keywords = arguments(request, response, **kwargs)
+        match = request.resolver_match
+        if keywords is not None and template is not None and match is not None:
+            # The page of the view would be the same, but not where only a method is decorated.
+            keywords["page_id"] = fill(template, match)
+        return keywords
 
     return decorate
 

@@ -159,8 +159,8 @@ def _cookie_name(value: Any) -> str:
     return name
 
 
-def _env_text(text: str) -> str | None:
-    return text or None
+def _env_text(text: str) -> str:
+    return text
 
 
 def _env_flag(text: str) -> bool:
@@ -214,7 +214,7 @@ def _env_json(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """How one key is parsed from Python, and read from the text of an environment variable."""
+    """How one key is parsed from Python, and read from an environment variable, never blank."""
 
     parse: Callable[[Any], Any]
     read: Callable[[str], Any] = _env_text

@@ -412,7 +412,7 @@ def relay_from_settings(
         concurrency=settings.concurrency,
         batch_size=settings.batch_size,
         lease=settings.lease,
-        send_seconds=sum(settings.timeout),
+        send_seconds=client.longest_call,
         drain_seconds=drain_seconds,
         max_qps=settings.max_qps,
         fingerprint=fingerprint.hexdigest(),

@@ -8,10 +8,12 @@ finds, complete and hashed, and all that events are made from.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from inspect import iscoroutine
 from ipaddress import IPv4Address
 from typing import Any, Self
 
@@ -255,14 +257,15 @@ class Shopper:
         """Return whether the shopper may be tracked, and in which mode; None is the platform's."""
         mode: PersonalizationMode | None = None
         if settings.consent is not None:
+            what = "the callable in MOLOCO_RMP['CONSENT']"
             try:
-                answer = settings.consent(self._request)
-                mode = None if answer is None else PersonalizationMode(answer)
+                answer: object = settings.consent(self._request)
             except Exception as error:
-                what = "the callable in MOLOCO_RMP['CONSENT']"
                 raise _broken("personalization_mode", what, error) from error
-            if mode is None:
+            _refuse_coroutine("personalization_mode", what, answer)
+            if answer is None:
                 return False, None
+            mode = _mode(what, answer)
         if self._request.META.get("HTTP_SEC_GPC", "").strip() == "1":
             mode = PersonalizationMode.ID_LESS
         return True, mode
@@ -282,14 +285,17 @@ class Shopper:
         return found
 
     def _user_id(self, settings: Settings, cannot_wait: bool) -> str | None:
+        what = "the callable in MOLOCO_RMP['USER_ID']" if settings.user_id else "request.user"
         try:
             value = (settings.user_id or _authenticated_user)(self._request)
+            _refuse_coroutine("user_id", what, value)
             # False is what "user.is_authenticated and user.email" gives for a visitor.
             text = "" if value is None or value is False else str(value).strip()
+        except InvalidEventError:
+            raise
         except Exception as error:
             if cannot_wait and isinstance(error, SynchronousOnlyOperation):
                 return None
-            what = "the callable in MOLOCO_RMP['USER_ID']" if settings.user_id else "request.user"
             raise _broken("user_id", what, error) from error
         if text.casefold() in RESERVED_USER_IDS:
             raise InvalidEventError(
@@ -351,6 +357,27 @@ def _broken(field: str, what: str, error: Exception) -> InvalidEventError:
     else:
         fix = "Mend it; it gets the request."
     return InvalidEventError(field, f"{what} failed with {type(error).__name__}", fix)
+
+
+def _refuse_coroutine(field: str, what: str, answer: object) -> None:
+    if iscoroutine(answer):
+        answer.close()  # or Python warns that nobody awaited it
+        fix = "Make it a plain function: def, not async def."
+        raise InvalidEventError(field, f"{what} is a coroutine function", fix)
+
+
+def _mode(what: str, answer: Any) -> PersonalizationMode:
+    try:
+        return PersonalizationMode(answer)
+    except ValueError:
+        shown = f"a {type(answer).__name__}"
+        # Shown as it is only where it can be nothing of the shopper's.
+        is_word = isinstance(answer, str) and re.fullmatch("[A-Za-z_ -]{0,20}", answer)
+        if is_word or isinstance(answer, bool):
+            shown = repr(answer)
+        fix = "Return PersonalizationMode.STANDARD, METRIC_ONLY or ID_LESS, or None: do not track."
+        rule = f"{what} returned {shown}, which is no PersonalizationMode"
+        raise InvalidEventError("personalization_mode", rule, fix) from None
 
 
 _current: ContextVar[Shopper | None] = ContextVar("moloco_shopper", default=None)

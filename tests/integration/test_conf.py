@@ -187,26 +187,25 @@ VARIABLES: dict[str, list[tuple[str, Any]]] = {
         (r"\$k", r"\$k"),
         ("k\n", "k"),
     ],
-    "PLATFORM_NAME": [("My Shop", "My Shop"), ("", None)],
+    "PLATFORM_NAME": [("My Shop", "My Shop")],
     "DOMAIN_SUFFIX": [("mcm-api.moloco.com", "mcm-api.moloco.com")],
-    "BASE_URL": [("https://host", "https://host"), ("", None)],
+    "BASE_URL": [("https://host", "https://host")],
     "ENABLED": [("True", True), ("1", True), ("on", True), ("YES", True), ("0", False)],
     "RAISE_ERRORS": [("true", True), ("false", False), ("OFF", False), ("no", False)],
     "CHANNEL_TYPE": [("auto", "auto")],
-    "DEFAULT_CURRENCY": [("EUR", "EUR"), ("", None)],
-    "DOMAIN": [("shop.example", "shop.example"), ("", None)],
+    "DEFAULT_CURRENCY": [("EUR", "EUR")],
+    "DOMAIN": [("shop.example", "shop.example")],
     "PAGES": [('{"shop:list": "LIST:{slug}"}', {"shop:list": "LIST:{slug}"})],
-    "HASH_KEY": [("$HOME", "$HOME"), ("", None)],
-    "USER_ID": [(HERE, user_id), ("", None)],
-    "PERSISTENT_ID_COOKIE": [("pid", "pid"), ("", None)],
+    "HASH_KEY": [("$HOME", "$HOME")],
+    "USER_ID": [(HERE, user_id)],
+    "PERSISTENT_ID_COOKIE": [("pid", "pid")],
     "PERSISTENT_ID_COOKIE_AGE": [("3600", 3600)],
     "SEND_IP": [("truncated", "truncated"), ("on", True), ("off", False)],
     "TRUSTED_PROXIES": [
         ("10.0.0.0/8, ::1,", (ip_network("10.0.0.0/8"), ip_network("::1"))),
         ("2", 2),
-        ("", ()),
     ],
-    "CONSENT": [(HERE, user_id), ("", None)],
+    "CONSENT": [(HERE, user_id)],
     "IGNORE_BOTS": [("no", False)],
     "RELAY": [("off", "off")],
     "TIMEOUT": [("1.5, 10", (1.5, 10.0))],
@@ -214,7 +213,7 @@ VARIABLES: dict[str, list[tuple[str, Any]]] = {
     "BATCH_SIZE": [("10", 10)],
     "LEASE": [(" 60 ", 60)],
     "MAX_QPS": [("30", 30)],
-    "BUFFERED": [("HOME, SEARCH", ("HOME", "SEARCH")), ("", ())],
+    "BUFFERED": [("HOME, SEARCH", ("HOME", "SEARCH")), (",", ())],
     "REJECTED_DAYS": [("7", 7)],
     "DEDUPE_DAYS": [("7", 7)],
 }
@@ -224,7 +223,7 @@ UNREADABLE: list[tuple[str, str, str]] = [
     *[
         (key, text, "must be true or false. Pass one of true, 1, on, yes, false, 0, off, no.")
         for key in ("ENABLED", "RAISE_ERRORS", "IGNORE_BOTS", "SEND_IP")
-        for text in ("", "maybe", "2", "Truncated")
+        for text in ("maybe", "2", "Truncated")
     ],
     *[
         (key, text, "must be a whole number. Pass digits only.")
@@ -232,11 +231,11 @@ UNREADABLE: list[tuple[str, str, str]] = [
             *("PERSISTENT_ID_COOKIE_AGE", "CONCURRENCY", "BATCH_SIZE"),
             *("LEASE", "REJECTED_DAYS", "DEDUPE_DAYS"),
         )
-        for text in ("", "ten", "1.5", "9" * 5000)
+        for text in ("ten", "1.5", "9" * 5000)
     ],
     ("TRUSTED_PROXIES", "9" * 5000, "must be a whole number. Pass digits only."),
     ("TIMEOUT", "3;10", "must be two numbers with a comma between. Pass 3.05,10."),
-    ("PAGES", "", "must be JSON (Expecting value: line 1 column 1 (char 0)). Pass {"),
+    ("PAGES", "A", "must be JSON (Expecting value: line 1 column 1 (char 0)). Pass {"),
     ("PAGES", "{'a': 'A'}", "must be JSON (Expecting property name"),
 ]
 
@@ -462,6 +461,13 @@ def test_the_prefix_of_the_variables_can_be_chosen(variable: Callable[[str, str]
 
 @pytest.mark.usefixtures("variable")
 def test_without_variables_nothing_is_set() -> None:
+    assert from_env() == {}
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n"])
+def test_a_blank_variable_is_none(variable: Callable[[str, str], None], text: str) -> None:
+    for key in KEYS:
+        variable(f"MOLOCO_RMP_{key}", text)
     assert from_env() == {}
 
 

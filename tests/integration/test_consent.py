@@ -119,9 +119,29 @@ def failing(request: Any) -> Any:
     raise LookupError("ada@example.com")
 
 
-@pytest.mark.parametrize("consent", [failing, lambda request: "YES", lambda request: True])
+async def coroutine(request: Any) -> PersonalizationMode:
+    return PersonalizationMode.STANDARD
+
+
+@pytest.mark.parametrize(
+    ("consent", "told"),
+    [
+        (failing, "failed with LookupError. Mend it; it gets the request."),
+        (
+            lambda request: True,
+            "returned True, which is no PersonalizationMode. Return PersonalizationMode.STANDARD,"
+            " METRIC_ONLY or ID_LESS, or None: do not track.",
+        ),
+        (lambda request: "YES", "returned 'YES', which is no"),
+        (lambda request: "", "returned '', which is no"),
+        (lambda request: ["ada"], "returned a list, which is no"),
+        # It may be anything, such as the cookie of the consent dialogue.
+        (lambda request: "ada@example.com", "returned a str, which is no"),
+        (coroutine, "is a coroutine function. Make it a plain function: def, not async def."),
+    ],
+)
 def test_a_consent_that_fails_is_no_consent(
-    customer: Client, consent: Any, caplog: pytest.LogCaptureFixture
+    customer: Client, consent: Any, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with configured(CONSENT=consent, RAISE_ERRORS=False), drop_reasons() as reasons:
         assert events_of(customer) == []
@@ -129,7 +149,7 @@ def test_a_consent_that_fails_is_no_consent(
         assert get(customer, "/identifiers/").json() == {}
     assert reasons == ["invalid", "invalid"]
     assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
-    assert "MOLOCO_RMP['CONSENT'] failed" in caplog.text
+    assert caplog.text.count(f"the callable in MOLOCO_RMP['CONSENT'] {told}") == 3
     assert "ada" not in caplog.text
 
 

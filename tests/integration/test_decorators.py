@@ -53,6 +53,10 @@ def visitor(request: pytest.FixtureRequest) -> Any:
         ("/p-callable/lamp/", "ITEM_PAGE_VIEW", "/p-callable/<slug>/"),
         ("/p-callable-async/lamp/", "ITEM_PAGE_VIEW", "/p-callable-async/<slug>/"),
         ("/class/7/", "PAGE_VIEW", "CLASS:7"),
+        ("/method/7/", "PAGE_VIEW", "METHOD:7"),
+        ("/method-async/7/", "PAGE_VIEW", "METHOD:7"),
+        ("/method-named/7/", "HOME", "NAMED_METHOD:7"),
+        ("/method-hidden/7/", "PAGE_VIEW", "HIDDEN:7"),
         ("/class-async/", "ITEM_PAGE_VIEW", "/class-async/"),
         ("/class-named/", "HOME", "NAMED_CLASS"),
         ("/wishlist/", "ADD_TO_WISHLIST", "/wishlist/"),
@@ -72,6 +76,28 @@ def test_a_success_is_reported_once(visitor: Any, path: str, event_type: str, pa
         assert event.search_query == "lamp"
     if "lamp/" in path and event_type == "ITEM_PAGE_VIEW":
         assert [item.id for item in event.items] == ["lamp"]
+
+
+@pytest.mark.parametrize(
+    ("path", "page_id"), [("/method/7/", "METHOD:7"), ("/method-named/7/", "NAMED_METHOD:7")]
+)
+def test_a_page_that_a_method_names_is_the_referrer_of_the_next(
+    client: Client, path: str, page_id: str
+) -> None:
+    headers = {"referer": f"http://testserver{path}"}
+    assert event_of(client, "/c/lamps/", headers=headers).referrer_page_id == page_id
+
+
+@pytest.mark.parametrize(
+    ("path", "page_id"), [("/method/7/", "METHOD:7"), ("/method-named/7/", "NAMED_POST:7")]
+)
+def test_another_method_has_its_own_page_or_that_of_get(
+    client: Client, path: str, page_id: str
+) -> None:
+    with capture_events() as events:
+        assert client.post(path, headers=INSIDE).status_code == 200
+    (event,) = events
+    assert (event.page_id, event.referrer_page_id) == (page_id, "CATEGORY:lamps")
 
 
 def event_of_path(visitor: Any, path: str, parameters: dict[str, str]) -> Any:

@@ -50,7 +50,7 @@ def test_the_sandbox_is_at_hand() -> None:
 @pytest.mark.slow
 def test_the_package_is_imported_before_there_are_settings() -> None:
     folder = Path(django_moloco_rmp.__file__).parents[1]
-    program = "import django_moloco_rmp, sys; assert 'requests' not in sys.modules"
+    program = "import sys; from django_moloco_rmp import *; assert 'requests' not in sys.modules"
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=folder,

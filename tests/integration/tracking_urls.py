@@ -170,6 +170,49 @@ class ByClass(View):
         return HttpResponse()
 
 
+class ByMethod(View):
+    """Decorated where other decorators of methods would be."""
+
+    @method_decorator(page_view("METHOD:{number}"))
+    def get(self, request: HttpRequest, number: int) -> HttpResponse:
+        return HttpResponse()
+
+    @method_decorator(csrf_exempt)
+    def post(self, request: HttpRequest, number: int) -> HttpResponse:
+        track("ADD_TO_CART", LAMP)
+        return HttpResponse()
+
+
+class ByAsyncMethod(View):
+    @method_decorator(page_view("METHOD:{number}"))
+    async def get(self, request: HttpRequest, number: int) -> HttpResponse:
+        return HttpResponse()
+
+
+class NamedByMethod(View):
+    @method_decorator(page("NAMED_METHOD:{number}"))
+    def get(self, request: HttpRequest, number: int) -> HttpResponse:
+        track("HOME")
+        return HttpResponse()
+
+    @method_decorator(page("NAMED_POST:{number}"))
+    def post(self, request: HttpRequest, number: int) -> HttpResponse:
+        track("ADD_TO_CART", LAMP)
+        return HttpResponse()
+
+
+class OfAnotherFramework:
+    """Views that do not say which class they are of."""
+
+    @method_decorator(page_view("HIDDEN:{number}"))
+    def list(self, request: HttpRequest, number: int) -> HttpResponse:
+        return HttpResponse()
+
+
+def hidden_class(request: HttpRequest, number: int) -> HttpResponse:
+    return OfAnotherFramework().list(request, number=number)
+
+
 @method_decorator(page("NAMED_CLASS"), name="dispatch")
 @method_decorator(csrf_exempt, name="dispatch")
 class NamedClass(View):
@@ -290,6 +333,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p-broken/", product_of_broken_callable),
     path("p-broken-async/", product_of_broken_callable_async),
     path("class/<int:number>/", ByClass.as_view()),
+    path("method/<int:number>/", ByMethod.as_view()),
+    path("method-async/<int:number>/", ByAsyncMethod.as_view()),
+    path("method-named/<int:number>/", NamedByMethod.as_view()),
+    path("method-hidden/<int:number>/", hidden_class),
     path("class-named/", NamedClass.as_view()),
     path("class-async/", ByAsyncClass.as_view()),
     path("cart/", cart),
