@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,8 +19,9 @@ from django.db.models import F
 
 from django_moloco_rmp import signals
 from django_moloco_rmp.choices import EventType
+from django_moloco_rmp.counts import Counts, Tallies
 from django_moloco_rmp.database import retrying
-from django_moloco_rmp.gate import Gate
+from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.outbox import Entry, Outbox
 
 logger = logging.getLogger("django_moloco_rmp")
@@ -71,7 +72,7 @@ class Buffer:
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
-        self._shed: dict[str, int] = {}
+        self._shed: Counter[tuple[str, str]] = Counter()
         self._retry_at = 0.0
         self._retry = _RETRY[0]
 
@@ -101,7 +102,7 @@ class Buffer:
         for place, each in enumerate(self._waiting):
             if each.entry.event_type in BROWSING:
                 del self._waiting[place]
-                self._shed[each.using] = self._shed.get(each.using, 0) + 1
+                self._shed[each.using, each.entry.event_type] += 1
                 return each
         return None
 
@@ -158,15 +159,23 @@ class Buffer:
         return True
 
     def _count_shed(self, using: str) -> None:
-        count = self._shed.get(using, 0)
-        if not count:
+        shed = {key: count for key, count in self._shed.items() if key[0] == using}
+        if not shed:
             return
-        Gate(using).change(lambda held: held.notes.update(dropped=F("dropped") + count))
-        logger.error("Events dropped from the full buffer: %d", count)
+        tallies = Tallies()
+        for (_, event_type), count in shed.items():
+            tallies.add_dropped(event_type, count)
+        total = sum(shed.values())
+
+        def count_there(held: Held) -> None:
+            held.notes["dropped"] = F("dropped") + total
+            Counts(using).write(held.now, tallies)
+
+        Gate(using).change(count_there)
+        logger.error("Events dropped from the full buffer: %d", total)
         with self._lock:
-            self._shed[using] -= count
-            if not self._shed[using]:
-                del self._shed[using]
+            self._shed.subtract(shed)
+            self._shed = +self._shed
 
 
 def _insert(using: str, entries: list[Entry]) -> None:

@@ -359,6 +359,7 @@ class Relay:
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
             self._outbox.prune(dedupe=self._dedupe, rejected=self._rejected)
+            self._settlement.prune()
         if now >= self._next_sign:
             self._sign_off()
             self._next_sign = now + _SEEN_SECONDS
