@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.core.cache import cache
 from django.test import AsyncClient, Client
 
 from django_moloco_rmp.decorators import (
@@ -173,6 +175,32 @@ def test_while_developing_a_fault_in_finding_the_item_is_an_error(client: Client
     assert str(refused.value.__cause__) == "of the shop's own"
     with pytest.raises(InvalidEventError, match="no 'product' in its context"):
         client.get("/p-not-in-context/")
+
+
+@pytest.fixture
+def page_cache() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.mark.usefixtures("page_cache")
+def test_a_page_out_of_the_cache_is_reported_by_the_callable_or_not_at_all(client: Client) -> None:
+    cached, quiet = "/p-cached/lamp/", "/p-cached-and-quiet/lamp/"
+    for path, count in ((cached, 1), (cached, 1), (quiet, 1), (quiet, 0)):
+        assert len(events_of(client, path)) == count
+
+
+@pytest.mark.usefixtures("page_cache")
+def test_a_page_out_of_the_cache_without_its_context_says_how_to_mend_it(client: Client) -> None:
+    path = "/p-cached-and-lost/lamp/"
+    assert len(events_of(client, path)) == 1
+    with pytest.raises(InvalidEventError, match="came out of a cache") as caught:
+        client.get(path)
+    assert "@cache_page above this decorator" in caught.value.fix
+    with configured(RAISE_ERRORS=False), dropped() as drops:
+        assert events_of(client, path) == []
+    assert [reason for _, reason, _ in drops.told] == ["invalid"]
 
 
 def test_a_fault_in_finding_the_query_does_not_break_the_page(client: Client) -> None:
