@@ -241,15 +241,14 @@ class Shopper:
         patch_vary_headers(response, ("Cookie",))
 
     def _not_a_shopper(self, settings: Settings) -> str | None:
-        if not settings.ignore_bots:
-            return None
         if self._request.method == "HEAD":
             return "head"
         meta = self._request.META
         purposes = (meta.get(name, "") for name in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE"))
         if any("prefetch" in purpose[:100].lower() for purpose in purposes):
             return "prefetch"
-        return "bot" if parse_user_agent(self._user_agent or "").is_bot else None
+        is_bot = settings.ignore_bots and parse_user_agent(self._user_agent or "").is_bot
+        return "bot" if is_bot else None
 
     def _consent(self, settings: Settings) -> tuple[bool, PersonalizationMode | None]:
         """Return whether the shopper may be tracked, and in which mode; None is the platform's."""
