@@ -25,6 +25,16 @@ from django_moloco_rmp.pages import PAGE_ATTRIBUTE, external_referrer, fill
 from django_moloco_rmp.text import clean
 from django_moloco_rmp.tracking import atrack, guard, track
 
+__all__ = [
+    "home",
+    "item_page_view",
+    "land",
+    "page",
+    "page_view",
+    "search",
+    "track_view",
+]
+
 View = Callable[..., Any]
 AnyView = TypeVar("AnyView", bound=View)
 #: Turns a view's request, response and URL keywords into keywords for track(); None: no event.

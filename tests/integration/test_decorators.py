@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.core.cache import cache
 from django.test import AsyncClient, Client
 
+from django_moloco_rmp import decorators
 from django_moloco_rmp.decorators import (
     home,
     item_page_view,
@@ -223,6 +224,14 @@ def test_what_other_decorators_say_of_a_view_is_still_said() -> None:
     assert tracking_urls.named.csrf_exempt is True
     assert tracking_urls.NamedClass.as_view().csrf_exempt is True
     assert iscoroutinefunction(tracking_urls.NamedClass.as_view())
+
+
+def test_the_decorators_are_all_that_the_module_offers() -> None:
+    assert decorators.__all__ == sorted(decorators.__all__)
+    offered = {name for name, value in vars(decorators).items() if name in decorators.__all__}
+    assert offered == {
+        *("home", "item_page_view", "land", "page", "page_view", "search", "track_view"),
+    }
 
 
 @pytest.mark.parametrize("decorator", [page, home, land, page_view, search])
