@@ -89,10 +89,9 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("django-moloco-rmp")
     if name in __all__:
         # From the least module that has it: who wants an error needs no Django.
-        for module in ("exceptions", "events", "tracking"):
-            found = vars(import_module(f"{__name__}.{module}"))
-            if name in found:
-                return globals().setdefault(name, found[name])
+        modules = (f"{__name__}.{module}" for module in ("exceptions", "events", "tracking"))
+        found = next(names for names in map(vars, map(import_module, modules)) if name in names)
+        return globals().setdefault(name, found[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -18,7 +18,11 @@ from urllib3 import PoolManager
 
 
 class BoundedAdapter(HTTPAdapter):
-    """An HTTPAdapter for whose answers, headers and body together, the read timeout is all."""
+    """
+    An HTTPAdapter for whose answers, headers and body together, the read timeout is all.
+
+    Each call has to have one, and a connect timeout, which bounds a proxy's answer to CONNECT.
+    """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the manager of direct connections."""
@@ -50,9 +54,7 @@ class _Response(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        if sock.gettimeout() is not None:
-            raw = self.fp.detach()
-            self.fp = io.BufferedReader(_Reader(sock, raw))
+        self.fp = io.BufferedReader(_Reader(sock, self.fp.detach()))
 
 
 class _Bounded:
@@ -77,9 +79,6 @@ class _Reader(io.RawIOBase):
             raise TimeoutError("timed out")
         self._sock.settimeout(left)
         return self._raw.readinto(buffer)
-
-    def fileno(self) -> int:
-        return self._raw.fileno()
 
     def close(self) -> None:
         self._raw.close()

@@ -17,12 +17,23 @@ from typing import Any, Protocol, TypeVar, cast, overload
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
 
 from django_moloco_rmp.events import EventType
 from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.pages import PAGE_ATTRIBUTE, external_referrer, fill
 from django_moloco_rmp.text import clean
 from django_moloco_rmp.tracking import atrack, guard, track
+
+__all__ = [
+    "home",
+    "item_page_view",
+    "land",
+    "page",
+    "page_view",
+    "search",
+    "track_view",
+]
 
 View = Callable[..., Any]
 AnyView = TypeVar("AnyView", bound=View)
@@ -254,6 +265,14 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
 def _from_response(source: Source, request: HttpRequest, response: Any, kwargs: Any) -> Any:
     if not isinstance(source, str):
         return _called("items", source, request, response, kwargs)
+    if isinstance(response, SimpleTemplateResponse) and not hasattr(response, "context_data"):
+        # Gone when a response is pickled: SimpleTemplateResponse.__getstate__().
+        raise InvalidEventError(
+            "items",
+            f"the response came out of a cache, without {source!r} and the rest of its context",
+            "Write @cache_page above this decorator, so that a cached page reports nothing, or "
+            "pass a callable of request, response and the URL's keywords.",
+        )
     context = getattr(response, "context_data", None) or {}
     if source not in context:
         raise InvalidEventError(

@@ -127,6 +127,7 @@ class Shopper:
         self._request = request
         self._sets_cookie = False
         self._is_shown = False
+        self._has_cookie = False
         #: What has to wait for the end of the request, see the template tags.
         self.deferred: list[Callable[[], object]] = []
         #: Whether the middleware is through with the request; a response may be streamed after.
@@ -239,19 +240,19 @@ class Shopper:
             httponly=True,
             samesite="Lax",
         )
+        self._has_cookie = True
         # Or it would give one browser's id to all.
         patch_vary_headers(response, ("Cookie",))
 
     def _not_a_shopper(self, settings: Settings) -> str | None:
-        if not settings.ignore_bots:
-            return None
         if self._request.method == "HEAD":
             return "head"
         meta = self._request.META
         purposes = (meta.get(name, "") for name in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE"))
         if any("prefetch" in purpose[:100].lower() for purpose in purposes):
             return "prefetch"
-        return "bot" if parse_user_agent(self._user_agent or "").is_bot else None
+        is_bot = settings.ignore_bots and parse_user_agent(self._user_agent or "").is_bot
+        return "bot" if is_bot else None
 
     def _consent(self, settings: Settings) -> tuple[bool, PersonalizationMode | None]:
         """Return whether the shopper may be tracked, and in which mode; None is the platform's."""
@@ -277,7 +278,11 @@ class Shopper:
         if user_id is not None:
             found["user_id"] = hash_identifier("user_id", user_id, key)
         if settings.persistent_id_cookie is not None:
-            found["persistent_id"] = hash_identifier("persistent_id", self._browser_id[0], key)
+            browser_id, is_new = self._browser_id
+            # While a response is streamed it is too late for a cookie: the browser would never
+            # come back under this id.
+            if not is_new or not self.is_over or self._has_cookie:
+                found["persistent_id"] = hash_identifier("persistent_id", browser_id, key)
         if not found:
             session = getattr(getattr(self._request, "session", None), "session_key", None)
             if session:

@@ -327,9 +327,9 @@ def _money(field: str, value: Amount | None, currency: str | None) -> Money | No
         return None
     try:
         money = value if isinstance(value, Money) else Money(value)
+        return money if money.currency else Money(money.amount, currency)
     except InvalidEventError as error:
         raise error.under(field) from None
-    return money if money.currency else Money(money.amount, currency)
 
 
 def _milliseconds(moment: datetime | int) -> int:

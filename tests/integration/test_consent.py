@@ -191,15 +191,21 @@ def test_nothing_is_reported_for_head(client: Client) -> None:
 
 
 @configured(IGNORE_BOTS=False)
-@pytest.mark.parametrize(("headers", "reason"), NO_SHOPPERS)
-def test_a_shop_may_want_them_all(client: Client, headers: dict[str, str], reason: str) -> None:
-    assert problems(to_wire(event_of(client, headers=headers))) == []
+def test_a_shop_may_want_crawlers(client: Client) -> None:
+    event = event_of(client, headers={"user-agent": GOOGLEBOT})
+    assert problems(to_wire(event)) == []
 
 
 @configured(IGNORE_BOTS=False)
-def test_a_shop_may_want_head_too(client: Client) -> None:
-    client.head("/emit/")
-    assert OutboxEvent.objects.count() == 1
+def test_no_shop_gets_what_nobody_looks_at(client: Client) -> None:
+    for headers, reason in (each.values for each in NO_SHOPPERS[1:]):
+        with drop_reasons() as reasons:
+            assert events_of(client, headers=headers) == []
+        assert reasons == [reason]
+    with drop_reasons() as reasons:
+        client.head("/emit/")
+    assert reasons == ["head"]
+    assert not OutboxEvent.objects.exists()
 
 
 @pytest.mark.parametrize("headers", [{}, {"user-agent": FIREFOX}, {"purpose": "to buy a lamp"}])

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.cache import cache_page
 from django.views.decorators.csrf import csrf_exempt
 
 from django_moloco_rmp import EventType, Item, Money, atrack, track
@@ -152,6 +153,15 @@ def product_without_context(request: HttpRequest) -> HttpResponse:
 @item_page_view(item="product")
 def product_not_in_context(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, template(""), {"lamp": LAMP})
+
+
+def cacheable(request: HttpRequest, slug: str) -> HttpResponse:
+    return TemplateResponse(request, template("{{ product.id }}"), {"product": Item(slug)})
+
+
+reported_out_of_the_cache = item_page_view(item=product_of)(cache_page(60)(cacheable))
+lost_out_of_the_cache = item_page_view(item="product")(cache_page(60)(cacheable))
+quiet_out_of_the_cache = cache_page(60)(item_page_view(item="product")(cacheable))
 
 
 @item_page_view(item=broken)
@@ -330,6 +340,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p-callable-async/<slug>/", product_by_callable_async),
     path("p-no-context/", product_without_context),
     path("p-not-in-context/", product_not_in_context),
+    path("p-cached/<slug>/", reported_out_of_the_cache),
+    path("p-cached-and-lost/<slug>/", lost_out_of_the_cache),
+    path("p-cached-and-quiet/<slug>/", quiet_out_of_the_cache),
     path("p-broken/", product_of_broken_callable),
     path("p-broken-async/", product_of_broken_callable_async),
     path("class/<int:number>/", ByClass.as_view()),

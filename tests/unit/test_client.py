@@ -530,6 +530,10 @@ def test_answer_that_falls_silent_just_before_its_time_gets_no_more_of_it() -> N
         over.set()
 
 
+def test_answer_that_has_no_time_left_is_not_waited_for() -> None:
+    assert "ReadTimeout" in failure_of(Answer(), timeout=(10.0, 1e-9)).message
+
+
 def test_answer_in_time_may_come_in_pieces() -> None:
     head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n"
     answer, _ = dripping(head, b"\r\n")
