@@ -289,6 +289,8 @@ def test_what_is_no_dict_is_refused(raw: object) -> None:
 
 
 def test_a_project_without_the_setting_is_told_so(settings: Any) -> None:
+    # Setting it tells that it changed, which deleting it does not.
+    settings.MOLOCO_RMP = {}
     del settings.MOLOCO_RMP
     with pytest.raises(ImproperlyConfigured, match="MOLOCO_RMP is not set to a dict"):
         get_settings()
