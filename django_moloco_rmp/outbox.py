@@ -284,9 +284,11 @@ class Outbox:
 
     def release(self, token: str, events: Iterable[Claimed], wait: timedelta = timedelta(0)) -> int:
         """Hand back events as if they had not been claimed, due after ``wait``; return how many."""
+        now = self._clock.now()
         return self._update(
             self._held(token, *events),
-            available_at=self._clock.now() + wait,
+            # On SQLite a sum has more digits than the clock, and would not be due at once.
+            available_at=now + wait if wait else now,
             lease_token="",
             attempts=F("attempts") - 1,
         )

@@ -164,6 +164,7 @@ class Relay:
         :raises django.db.Error: the database failed, and ``until_empty`` is set
         """
         self._until_empty, self._max_events = until_empty, max_events
+        self._taken, self._is_empty, self._look_at = 0, False, 0.0
         try:
             while (wait := self.step()) is not None:
                 self.bell.wait(wait)
@@ -226,6 +227,8 @@ class Relay:
         if any(each.error is not None and each.error.concerns_destination for each in results):
             self._senders.halt()
             results += self._senders.take()
+        # What is handed back does not count: somebody has to take it up once more.
+        self._taken -= sum(not each.was_sent for each in results)
         if results and not self._results:
             self._settle_at = time.monotonic() + _SETTLE_SECONDS
         self._results += results
@@ -245,6 +248,9 @@ class Relay:
     def _settle(self) -> None:
         self._refresh()
         self._settlement.settle(self._results)
+        if self._until_empty or any(each.job.grant.is_probe for each in self._results):
+            # What has waited for the probe may go now; or others have come in the meantime.
+            self._is_empty, self._look_at = False, 0.0
         self._results = []
 
     def _may_look(self) -> bool:
