@@ -372,3 +372,10 @@ def test_an_idle_relay_does_not_look_for_old_events_each_time(relay: Relay) -> N
     record_many(1, state=State.SENT, finished_at=DatabaseNow() - 365 * DAY)
     relay.run(until_empty=True)
     assert OutboxEvent.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_under_a_lease_of_two_seconds_events_are_sent_too(sandbox: SandboxServer) -> None:
+    record("cart-1")
+    with relay_to(sandbox.url, lease=2.0, send_seconds=0.5) as relay:
+        assert relay.run(max_events=1) == Tally(delivered=1)
