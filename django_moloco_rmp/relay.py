@@ -248,6 +248,11 @@ class Relay:
     def _settle(self) -> None:
         self._refresh()
         self._settlement.settle(self._results)
+        if any(each.job.grant.is_probe or not each.was_sent for each in self._results):
+            # What the last look found may be so no longer: the circuit has closed, or something
+            # that had been handed out is due again.
+            self._is_empty = False
+            self._look_at = 0.0
         self._results = []
 
     def _may_look(self) -> bool:
