@@ -41,8 +41,10 @@ _SETTLE_RESULTS = 10
 _POLL = (1.0, 5.0)
 # Seconds between looks at a gate that is shut, which somebody may open.
 _POLL_SHUT = 2.0
-# Seconds kept free at the end of a lease, to write the last results back.
+# Seconds kept free at the end of a lease, to write the last results back; or that part of a short
+# one, in which else nothing could ever begin.
 _MARGIN = 5.0
+_MARGIN_PART = 0.25
 # Seconds within which a probe has to start.
 _PROBE_START = 2.0
 _PRUNE_SECONDS = 3600.0
@@ -112,6 +114,10 @@ class Relay:
         self._settlement = Settlement(outbox, self._gate, max_qps=max_qps, jitter=jitter)
         self._batch_size = batch_size
         self._lease = lease
+        self._margin = min(_MARGIN, lease * _MARGIN_PART)
+        # With a time-out that fills the lease a late answer may come too late; nothing would be
+        # worse.
+        self._hold = max(lease - send_seconds - self._margin, lease * _MARGIN_PART)
         self._send_seconds = send_seconds
         self._drain_seconds = drain_seconds
         self._max_qps = max_qps
@@ -248,8 +254,10 @@ class Relay:
     def _settle(self) -> None:
         self._refresh()
         self._settlement.settle(self._results)
-        if self._until_empty or any(each.job.grant.is_probe for each in self._results):
-            # What has waited for the probe may go now; or others have come in the meantime.
+        returned = any(each.job.grant.is_probe or not each.was_sent for each in self._results)
+        if returned or self._until_empty:
+            # What the last look found may be so no longer: the circuit has closed, something that
+            # had been handed out is due again, or others have come in the meantime.
             self._is_empty, self._look_at = False, 0.0
         self._results = []
 
@@ -335,9 +343,9 @@ class Relay:
         events = self._without_waiting(held, lease)
         if not events:
             return _Turn(is_idle=not lease.events)
-        held.circuit = held.circuit.taken(held.now, permit, self._send_seconds + _MARGIN)
+        held.circuit = held.circuit.taken(held.now, permit, self._send_seconds + self._margin)
         held.pace = held.pace.taken(held.now, slots, len(events))
-        hold = _PROBE_START if permit.is_probe else self._lease - self._send_seconds - _MARGIN
+        hold = _PROBE_START if permit.is_probe else self._hold
         grant = Grant(
             lease.token,
             held.circuit.generation,

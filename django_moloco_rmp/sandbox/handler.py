@@ -187,8 +187,11 @@ class Handler(BaseHTTPRequestHandler):
         return None if self.command == "POST" else _not_allowed("POST")
 
     def _judge(self, content: bytes, arrived: float) -> Answer:
-        if not self.state.throttle.admit():
-            return error_answer(429, THROTTLED)
+        throttle = self.state.throttle
+        if not throttle.admit():
+            seconds = throttle.retry_after
+            headers = {} if seconds is None else {"Retry_After": str(seconds)}
+            return error_answer(429, THROTTLED, **headers)
         verdict = judge(content, int(arrived * 1000), self.state.strict)
         if verdict.status == 200:
             return json_answer({})

@@ -112,11 +112,14 @@ class Inbox:
             if not self._accepted_ids[call.event_id]:
                 del self._accepted_ids[call.event_id]
 
-    def events(self) -> list[Received]:
+    def calls(self) -> list[Call]:
         """Return the calls kept, oldest first."""
         with self._changed:
-            calls = list(self._calls)
-        return [call.as_received() for call in calls]
+            return list(self._calls)
+
+    def events(self) -> list[Received]:
+        """Return the calls kept in the form of ``GET /events``, oldest first."""
+        return [call.as_received() for call in self.calls()]
 
     def wait_for(self, count: int, timeout: float) -> list[Received]:
         """Return the calls kept once they are ``count``; raise TimeoutError after ``timeout`` s."""

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import Any, Self
 
 from django_moloco_rmp.sandbox.handler import Handler, State
-from django_moloco_rmp.sandbox.inbox import Received
+from django_moloco_rmp.sandbox.inbox import MAX_CALLS, Call, Inbox, Received
 from django_moloco_rmp.sandbox.throttle import Throttle
 
 # How long stop() waits for handlers whose connections it has closed, in seconds.
@@ -32,8 +32,10 @@ class SandboxServer:
             assert event["status"] == 200
 
     ``port``: 0 takes a free one, and keeps it when started again. ``strict``: apply the rules, too,
-    that no source states of the vendor's server. ``max_qps``: calls let through in a second.
-    ``clock`` returns seconds since the epoch. Raises ValueError for a ``host`` that others reach.
+    that no source states of the vendor's server. ``max_qps``: calls let through in a second; the
+    429 for others asks to wait ``retry_after`` seconds, or says nothing of it. ``max_calls``: how
+    many calls are kept. ``clock`` returns seconds since the epoch. Raises ValueError for a ``host``
+    that others reach.
     """
 
     def __init__(
@@ -45,10 +47,14 @@ class SandboxServer:
         port: int = 0,
         strict: bool = False,
         max_qps: int | None = None,
+        retry_after: int | None = None,
+        max_calls: int = MAX_CALLS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._address = loopback_address(host), port
-        self._state = State(platform_id, api_key, strict, clock, Throttle(max_qps, clock))
+        throttle = Throttle(max_qps, clock, retry_after)
+        inbox = Inbox(max_calls)
+        self._state = State(platform_id, api_key, strict, clock, throttle, inbox)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -106,6 +112,10 @@ class SandboxServer:
     def events(self) -> list[Received]:
         """Return the calls received, refused ones too, oldest first; at most the last 10,000."""
         return self._state.inbox.events()
+
+    def calls(self) -> list[Call]:
+        """Return the same as they are kept, unparsed and to the microsecond: for many of them."""
+        return self._state.inbox.calls()
 
     def wait_for(self, count: int, timeout: float) -> list[Received]:
         """

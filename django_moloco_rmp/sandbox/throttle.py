@@ -12,11 +12,15 @@ class Throttle:
     Lets at most ``max_qps`` calls through in any one second; all of them when it is None.
 
     A call that is refused does not count, so a client that hammers still gets its quota.
-    ``clock`` returns seconds. May be used from several threads, and ``max_qps`` may be changed.
+    ``clock`` returns seconds. ``retry_after`` is what refused calls are told to wait, in seconds;
+    None tells them nothing. May be used from several threads, and ``max_qps`` may be changed.
     """
 
-    def __init__(self, max_qps: int | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, max_qps: int | None, clock: Callable[[], float], retry_after: int | None = None
+    ) -> None:
         self.max_qps = max_qps
+        self.retry_after = retry_after
         self._clock = clock
         self._lock = threading.Lock()
         self._admitted: deque[float] = deque()

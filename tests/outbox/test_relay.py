@@ -14,7 +14,7 @@ from django.dispatch import Signal
 
 from django_moloco_rmp import signals
 from django_moloco_rmp.database import DatabaseNow
-from django_moloco_rmp.gate import Gate
+from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Outbox
 from django_moloco_rmp.protocol import SECOND, Circuit, Reason
@@ -434,3 +434,29 @@ def test_an_idle_relay_does_not_look_for_old_events_each_time(relay: Relay) -> N
     record_many(1, state=State.SENT, finished_at=DatabaseNow() - 365 * DAY)
     relay.run(until_empty=True)
     assert OutboxEvent.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_under_a_lease_of_two_seconds_events_are_sent_too(sandbox: SandboxServer) -> None:
+    record("cart-1")
+    with relay_to(sandbox.url, lease=2.0, send_seconds=0.5) as relay:
+        assert relay.run(max_events=1) == Tally(delivered=1)
+
+
+@pytest.mark.django_db
+def test_after_a_probe_that_succeeds_everything_is_sent(
+    relay: Relay, sandbox: SandboxServer
+) -> None:
+    record_many(30)
+    sandbox.fault({"status": 401, "count": 8})
+    relay.run(until_empty=True)
+    sandbox.clear_faults()
+    Gate("default").change(probe_now)
+    # Slow enough for a look at the gate while the probe is on its way.
+    sandbox.fault({"delay": 0.3})
+    with relay_to(sandbox.url) as another:
+        assert another.run(until_empty=True) == Tally(delivered=30)
+
+
+def probe_now(held: Held) -> None:
+    held.circuit = held.circuit.probing(held.now)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import queue
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing

@@ -165,8 +165,8 @@ def test_what_a_lease_leaves_no_time_for_is_handed_back() -> None:
         if len(server.requests) == 1:
             is_over.wait(0.3)
 
-    # The last five seconds of a lease are for writing back, so these leave 0.1 s for sending.
-    lease = {"lease": 5.2, "send_seconds": 0.1}
+    # What these leave for beginning to send is a quarter of the lease.
+    lease = {"lease": 0.8, "send_seconds": 0.5}
     with WatchedServer(watch) as server, relay_to(server.url, concurrency=1, **lease) as relay:
         tally = relay.run(until_empty=True)
     assert (tally.delivered, tally.rescheduled) == (3, 0)

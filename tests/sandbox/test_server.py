@@ -197,6 +197,18 @@ def test_the_quota_can_be_lifted() -> None:
             assert sandbox.max_qps is None
 
 
+@pytest.mark.parametrize(("retry_after", "header"), [(7, "7"), (None, None)])
+def test_the_wait_that_calls_over_the_quota_are_told(
+    retry_after: int | None, header: str | None
+) -> None:
+    with SandboxServer(max_qps=1, retry_after=retry_after, clock=Clock()) as sandbox:
+        caller = Caller(sandbox)
+        with caller.session:
+            caller.post()
+            refused = caller.post()
+    assert (refused.status_code, refused.headers.get("Retry-After")) == (429, header)
+
+
 # What it has received
 
 
@@ -425,3 +437,18 @@ def test_many_at_once(sandbox: SandboxServer) -> None:
 def test_the_key_is_in_no_repr() -> None:
     sandbox = SandboxServer(api_key="very-secret")
     assert "very-secret" not in repr(vars(sandbox))
+
+
+def test_calls_are_told_apart_without_reading_their_bodies() -> None:
+    clock = Clock()
+    with SandboxServer(max_calls=2, clock=clock) as sandbox:
+        caller = Caller(sandbox)
+        with caller.session:
+            for number in range(3):
+                clock.now = NOW + number / 1000
+                caller.post()
+        calls = sandbox.calls()
+    assert [(call.number, call.status) for call in calls] == [(2, 200), (3, 200)]
+    assert [call.received_at for call in calls] == [NOW + 0.001, NOW + 0.002]
+    assert [call.duplicate for call in calls] == [True, True]
+    assert [call.event_id for call in calls] == [each["body"]["id"] for each in sandbox.events()]
