@@ -311,6 +311,8 @@ class Outbox:
 
 def _force_primary_key(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
     table = context["connection"].ops.quote_name(_model()._meta.db_table)
+    if table not in sql:  # what a new connection begins with
+        return execute(sql, params, many, context)
     start, rest = sql.split(table, 1)
     if start.startswith("DELETE"):  # only the form for several tables takes a hint
         start = start.replace("FROM", f"{table} FROM")

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, InterfaceError, connection, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.backends.signals import connection_created
 
 from django_moloco_rmp.models import OutboxEvent
@@ -22,6 +22,7 @@ from tests.http_server import Answer, Request
 from tests.outbox.clocks import ShiftedClock
 from tests.outbox.relays import PATIENCE, WatchedServer, relay_to, running
 from tests.outbox.samples import event, record, record_many, without_table
+from tests.outbox.workers import connection_number, end_connection
 from tests.processes.children import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,12 +30,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def event_id(request: Request) -> str:
     return str(json.loads(request.body)["id"])
-
-
-def connection_number() -> int:
-    """What the server calls this thread's connection."""
-    raw = connection.connection
-    return int(raw.info.backend_pid if connection.vendor == "postgresql" else raw.thread_id())
 
 
 @pytest.fixture
@@ -196,12 +191,7 @@ def test_a_connection_that_the_server_has_ended_costs_no_second_post(status: int
     outbox = Numbered()
 
     def kill(request: Request) -> None:
-        statement = {
-            "postgresql": "SELECT pg_terminate_backend(%s)",
-            "mysql": "KILL CONNECTION %s",
-        }[connection.vendor]
-        with connection.cursor() as cursor:
-            cursor.execute(statement, [outbox.numbers.get(timeout=PATIENCE)])
+        end_connection(outbox.numbers.get(timeout=PATIENCE))
 
     with (
         WatchedServer(kill, Answer(status)) as server,
