@@ -27,10 +27,6 @@ from django_moloco_rmp.database import Clock, found_by_key, retrying
 _PENDING, _SENT, _REJECTED = 0, 1, 2
 #: The states by name: what waits to be delivered, what is only an id any more, what was refused.
 STATES = {"pending": _PENDING, "delivered": _SENT, "rejected": _REJECTED}
-#: Counts end here: to count on would read a table that a shop is writing to.
-MOST_COUNTED = 100_000
-#: So many rows of a state are looked at more closely.
-MOST_LOOKED_AT = 10_000
 # Goes before the last error of an event that was put back, until there is a new one.
 _RESENT = "resent; was: "
 _ERROR_LENGTH = 500
@@ -128,11 +124,22 @@ class Backlog:
     The backlog of one database.
 
     :param using: the database's alias
+    :param most_counted: counts end here: to count on would read a table that a shop writes to
+    :param most_looked_at: so many rows of a state are looked at more closely
     """
 
-    def __init__(self, using: str, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        using: str,
+        *,
+        clock: Clock | None = None,
+        most_counted: int = 100_000,
+        most_looked_at: int = 10_000,
+    ) -> None:
         self.using = using
         self._clock = clock or Clock()
+        self._most_counted = most_counted
+        self._most_looked_at = most_looked_at
 
     @property
     def _rows(self) -> Any:
@@ -155,29 +162,33 @@ class Backlog:
             list(
                 rows.order_by(*order)
                 .annotate(now=now)
-                .values_list(*columns, "now")[:MOST_LOOKED_AT]
+                .values_list(*columns, "now")[: self._most_looked_at]
             )
             for rows in (due, ahead)
         ]
         flying = sum(1 for row in looks[1] if row[4])
-        later = _counted(ahead)
+        later = self._counted(ahead)
         return Summary(
-            pending=Pile(_counted(pending), _types(row[0] for look in looks for row in look)),
-            due=_counted(due),
-            in_flight=Count(flying, flying == MOST_LOOKED_AT),
+            pending=Pile(self._counted(pending), _types(row[0] for look in looks for row in look)),
+            due=self._counted(due),
+            in_flight=Count(flying, flying == self._most_looked_at),
             waiting=Count(max(later.number - flying, 0), later.is_more),
             rejected=self._pile(_REJECTED),
-            delivered=_counted(self._rows.filter(state=_SENT)),
+            delivered=self._counted(self._rows.filter(state=_SENT)),
             oldest=max(
                 (age for look in looks for row in look if (age := _age(row)) is not None),
                 default=None,
             ),
         )
 
+    def _counted(self, rows: Any) -> Count:
+        number = int(rows[: self._most_counted + 1].count())
+        return Count(min(number, self._most_counted), number > self._most_counted)
+
     def _pile(self, state: int) -> Pile:
         rows = self._rows.filter(state=state)
         types = rows.order_by("-finished_at").values_list("event_type", flat=True)
-        return Pile(_counted(rows), _types(types[:MOST_LOOKED_AT]))
+        return Pile(self._counted(rows), _types(types[: self._most_looked_at]))
 
     def keys(self, states: Iterable[str], selection: Selection) -> Sequence[int]:
         """
@@ -298,11 +309,6 @@ class Backlog:
         with found_by_key(self.using, self._model._meta.db_table):
             rows = self._rows.filter(Exact(F("state") + 0, _SENT), pk__in=batch)
             return int(rows.update(identifier=""))
-
-
-def _counted(rows: Any) -> Count:
-    number = int(rows[: MOST_COUNTED + 1].count())
-    return Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
 
 
 def _types(names: Iterable[str]) -> dict[str, int]:

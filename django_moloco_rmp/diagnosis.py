@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,7 @@ def diagnose(using: str) -> Iterator[Finding]:
     for name, probe in probes:
         try:
             # PostgreSQL gives up a whole transaction for one failed statement.
-            with transaction.atomic(using=using):
+            with transaction.atomic(using=using) if connection.in_atomic_block else nullcontext():
                 findings = [Finding(name, text, is_fine) for text, is_fine in probe(connection)]
         except Error as error:
             text = str(error).strip().partition("\n")[0]

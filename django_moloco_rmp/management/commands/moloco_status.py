@@ -152,7 +152,8 @@ def _circuit(status: Status) -> str:
 
 
 def _relay(status: Status) -> str:
-    text = f"last seen {_ago(status.relay_seen_ago)}"
+    seen = status.relay_seen_ago
+    text = "never seen" if seen is None else f"last seen {_ago(seen)}"
     return text if status.is_relayed else f"{text}: none runs, it seems; start moloco_relay"
 
 
