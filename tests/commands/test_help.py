@@ -7,9 +7,7 @@ import argparse
 import pytest
 from django.core.management import load_command_class
 
-NAMES = (
-    *("status", "ping", "pause", "resume", "resend", "export", "prune", "forget", "relay"),
-)
+NAMES = (*("status", "ping", "pause", "resume", "resend", "export", "prune", "forget", "relay"),)
 DJANGO = {
     *("help", "version", "verbosity", "settings", "pythonpath", "traceback"),
     *("no_color", "force_color", "skip_checks"),
