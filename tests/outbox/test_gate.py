@@ -268,7 +268,7 @@ def test_its_time_is_that_of_the_database_or_what_a_test_makes_of_it() -> None:
     clock.advance(3600)
     ahead = gate.look().now - real.look().now
     assert ahead == pytest.approx(3600 * SECOND, abs=5 * SECOND)
-    gate.note()
+    gate.note(lambda now: {})
     seen = Row.objects.get().relay_seen_at
     assert seen == pytest.approx(gate.look().now, abs=5 * SECOND)
 
@@ -277,7 +277,7 @@ def test_its_time_is_that_of_the_database_or_what_a_test_makes_of_it() -> None:
 def test_a_note_changes_no_more_than_it_says(gate: Gate) -> None:
     gate.change(fail)
     before = Row.objects.values().get()
-    gate.note(retried=F("retried") + 3)
+    gate.note(lambda now: {"retried": F("retried") + 3})
     after = Row.objects.values().get()
     assert {name for name in after if after[name] != before[name]} == {"retried", "relay_seen_at"}
     assert after["retried"] == 3

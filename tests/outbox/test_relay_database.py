@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connection, connections, transaction
 from django.db.backends.signals import connection_created
 
 from django_moloco_rmp.models import OutboxEvent
