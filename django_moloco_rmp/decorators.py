@@ -22,6 +22,9 @@ from django_moloco_rmp.pages import PAGE_ATTRIBUTE, external_referrer
 from django_moloco_rmp.text import clean
 from django_moloco_rmp.tracking import atrack, guard, track
 
+#: The attribute by which a decorated view tells that it reports an event of a type.
+EVENT_ATTRIBUTE = "moloco_reports_{}"
+
 View = Callable[..., Any]
 AnyView = TypeVar("AnyView", bound=View)
 #: Turns a view's request, response and URL keywords into keywords for track(); None: no event.
@@ -186,6 +189,7 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
 
     def decorate(view: AnyView, /) -> AnyView:
         inner = _awrap(view) if iscoroutinefunction(view) else _wrap(view)
+        setattr(inner, EVENT_ATTRIBUTE.format(event_type), True)
         if template is not None:
             setattr(inner, PAGE_ATTRIBUTE, template)
         return cast("AnyView", inner)
