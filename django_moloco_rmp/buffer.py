@@ -193,4 +193,4 @@ def _insert(using: str, entries: list[Entry]) -> None:
 
 
 def _tell_dropped(entry: Entry, reason: str, detail: str) -> None:
-    signals.event_dropped.send_robust(entry.event_type, reason=reason, detail=detail)
+    signals.event_dropped.send_robust(entry.event_type, reason=reason, detail=detail, seconds=0.0)

@@ -131,6 +131,12 @@ def raises_errors() -> bool:
     return isinstance(raw, Mapping) and raw.get("RAISE_ERRORS") is True
 
 
+def is_switched_off() -> bool:
+    """Return whether ENABLED is False, even of settings that are otherwise at fault."""
+    raw = getattr(django_settings, NAME, None)
+    return isinstance(raw, Mapping) and raw.get("ENABLED") is False
+
+
 def _forget(*, setting: str, **_: Any) -> None:
     if setting == NAME:
         get_settings.cache_clear()

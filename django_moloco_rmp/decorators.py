@@ -35,6 +35,9 @@ __all__ = [
     "track_view",
 ]
 
+#: The attribute by which a decorated view tells that it reports an event of a type.
+EVENT_ATTRIBUTE = "moloco_reports_{}"
+
 View = Callable[..., Any]
 AnyView = TypeVar("AnyView", bound=View)
 #: Turns a view's request, response and URL keywords into keywords for track(); None: no event.
@@ -199,6 +202,7 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
 
     def decorate(view: AnyView, /) -> AnyView:
         inner = _awrap(view) if iscoroutinefunction(view) else _wrap(view)
+        setattr(inner, EVENT_ATTRIBUTE.format(event_type), True)
         if template is not None:
             setattr(inner, PAGE_ATTRIBUTE, template)
         return cast("AnyView", inner)

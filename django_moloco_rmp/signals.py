@@ -26,7 +26,7 @@ searched = Signal()
 
 #: An event has been reported: it is in the outbox, as part of the caller's transaction, or will be
 #: in the buffer once that is committed. It may still be rolled back. Arguments: ``event`` (Event),
-#: ``using`` (database alias). The sender is the EventType.
+#: ``using`` (database alias), ``seconds`` (float, that track() took). The sender is the EventType.
 event_recorded = Signal()
 #: An event was accepted by the API. Arguments: ``event_id``. The sender is the event type as str.
 event_delivered = Signal()
@@ -35,8 +35,9 @@ event_delivered = Signal()
 event_rejected = Signal()
 #: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``unidentified``,
 #: ``bot``, ``prefetch``, ``head``, ``disabled``, ``database``, ``configuration``, ``async``,
-#: ``overflow`` or ``error``), ``detail`` (a text without identifiers). The sender is the event type
-#: as it was given, None if that is no text.
+#: ``overflow`` or ``error``), ``detail`` (a text without identifiers), ``seconds`` (float, that
+#: track() took; 0 if the buffer dropped it). The sender is the event type as it was given, None if
+#: that is no text.
 event_dropped = Signal()
 #: A destination's circuit changed. Arguments: ``state`` and ``previous`` (``closed``, ``backoff``,
 #: ``open`` or ``paused``), ``reason`` (``server``, ``configuration``, ``rejections`` or blank). The

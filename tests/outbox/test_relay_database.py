@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, InterfaceError, connection, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.backends.signals import connection_created
 
 from django_moloco_rmp.models import OutboxEvent
@@ -26,6 +26,7 @@ from tests.outbox.workers import connection_number, end_connection
 from tests.processes.children import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+IS_SQLITE = connections["default"].vendor == "sqlite"
 
 
 def event_id(request: Request) -> str:
@@ -184,7 +185,9 @@ class Numbered(Outbox):
         return lease
 
 
-@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no server to lose")
+@pytest.mark.skipif(
+    "connections['default'].vendor == 'sqlite'", reason="SQLite has no server to lose"
+)
 @pytest.mark.parametrize("status", [200, 503], ids=["delivered", "failed"])
 def test_a_connection_that_the_server_has_ended_costs_no_second_post(status: int) -> None:
     record("order-1", keeps_id=True)
@@ -204,7 +207,9 @@ def test_a_connection_that_the_server_has_ended_costs_no_second_post(status: int
     assert (row.state, row.failures, row.lease_token) == (state, int(status == 503), "")
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks as a whole")
+@pytest.mark.skipif(
+    "connections['default'].vendor != 'sqlite'", reason="only SQLite locks as a whole"
+)
 def test_a_database_that_stays_locked_too_long_costs_no_second_post(
     failures: queue.SimpleQueue[str],
 ) -> None:
