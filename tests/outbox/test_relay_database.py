@@ -184,7 +184,9 @@ class Numbered(Outbox):
         return lease
 
 
-@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no server to lose")
+@pytest.mark.skipif(
+    "connections['default'].vendor == 'sqlite'", reason="SQLite has no server to lose"
+)
 @pytest.mark.parametrize("status", [200, 503], ids=["delivered", "failed"])
 def test_a_connection_that_the_server_has_ended_costs_no_second_post(status: int) -> None:
     record("order-1", keeps_id=True)
@@ -204,7 +206,9 @@ def test_a_connection_that_the_server_has_ended_costs_no_second_post(status: int
     assert (row.state, row.failures, row.lease_token) == (state, int(status == 503), "")
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks as a whole")
+@pytest.mark.skipif(
+    "connections['default'].vendor != 'sqlite'", reason="only SQLite locks as a whole"
+)
 def test_a_database_that_stays_locked_too_long_costs_no_second_post(
     failures: queue.SimpleQueue[str],
 ) -> None:
