@@ -48,8 +48,7 @@ _MARGIN_PART = 0.25
 # Seconds within which a probe has to start.
 _PROBE_START = 2.0
 _PRUNE_SECONDS = 3600.0
-# Seconds of idleness after which the database's connection is not kept, and a sign of life is left.
-_IDLE_SECONDS = 10.0
+# Seconds of idleness between two signs of life.
 _SEEN_SECONDS = 30.0
 
 
@@ -59,7 +58,8 @@ class _Turn:
     What a look brought: jobs, or how long to wait.
 
     ``is_idle`` if nothing is due, ``is_shut`` if the circuit lets nothing through, ``is_early`` if
-    the next slot is too far ahead.
+    the next slot is too far ahead, ``is_paced`` if there are slots at all. ``began`` is when the
+    gate's time was read (monotonic).
     """
 
     jobs: tuple[Job, ...] = ()
@@ -67,6 +67,8 @@ class _Turn:
     is_idle: bool = False
     is_shut: bool = False
     is_early: bool = False
+    is_paced: bool = False
+    began: float = 0.0
 
 
 class Relay:
@@ -80,6 +82,7 @@ class Relay:
     :param lease: how long a claim holds, seconds
     :param send_seconds: the longest that one post may take, seconds
     :param drain_seconds: how long a stopped relay waits for what is being sent, seconds
+    :param idle_seconds: after how long without an event no connection is kept, seconds
     :param max_qps: the most calls in any one second, of all relays together; None for no limit
     :param fingerprint: of what the calls are configured with; a new one is tried at once
     :param clock: milliseconds since the epoch; no timestamp later than this is sent
@@ -98,6 +101,7 @@ class Relay:
         lease: float = 120.0,
         send_seconds: float = 13.05,
         drain_seconds: float = 20.0,
+        idle_seconds: float = 10.0,
         max_qps: float | None = None,
         fingerprint: str = "",
         dedupe_days: int = 30,
@@ -120,6 +124,7 @@ class Relay:
         self._hold = max(lease - send_seconds - self._margin, lease * _MARGIN_PART)
         self._send_seconds = send_seconds
         self._drain_seconds = drain_seconds
+        self._idle_seconds = idle_seconds
         self._max_qps = max_qps
         self._fingerprint = fingerprint
         self._dedupe = timedelta(days=dedupe_days)
@@ -130,6 +135,8 @@ class Relay:
         self._look_at = 0.0
         self._poll = _POLL[0]
         self._is_deaf = False
+        self._is_paced = False
+        self._claim_seconds = 0.0
         self._taken = 0
         self._until_empty = False
         self._max_events: int | None = None
@@ -269,7 +276,9 @@ class Relay:
         return time.monotonic() >= self._look_at
 
     def _has_room(self) -> bool:
-        return self._wanted() > 0 and self._senders.waiting() < self._senders.size
+        # Slots do not wait for a sender to be free, while other events may.
+        busy = self._senders.outstanding if self._is_paced else self._senders.waiting()
+        return self._wanted() > 0 and busy < self._senders.size
 
     def _is_spent(self) -> bool:
         return self._max_events is not None and self._taken >= self._max_events
@@ -289,6 +298,7 @@ class Relay:
         # Or each commit would ask a gate which has said when to come again.
         self._is_deaf = turn.is_shut or turn.is_early
         self._is_empty = turn.is_idle or turn.is_shut
+        self._is_paced = turn.is_paced
         if turn.jobs:
             self._taken += len(turn.jobs)
             self._poll = _POLL[0]
@@ -313,6 +323,8 @@ class Relay:
         turn = self._gate.change(self._decide)
         self._is_known = True
         self._settlement.counted()
+        if turn.jobs:
+            self._claim_seconds = time.monotonic() - turn.began
         return turn
 
     def _wanted(self) -> int:
@@ -332,13 +344,15 @@ class Relay:
         permit = held.circuit.permit(held.now, self._wanted())
         if not permit.calls:
             return _Turn(wait=min(permit.wait / SECOND, _POLL_SHUT), is_shut=True)
-        slots = held.pace.slots(held.now, permit.calls, self._max_qps)
+        # Where the database is far away, slots for now would be over before the claim is made.
+        soon = held.now + int(self._claim_seconds * SECOND)
+        slots = held.pace.slots(soon, permit.calls, self._max_qps)
         if slots.interval and slots.count:
             # Slots that nobody is free to use would pass by.
             free = max(1, self._senders.size - self._senders.outstanding)
             slots = Slots(min(slots.count, free), slots.first, slots.interval)
         if not slots.count:
-            return _Turn(wait=slots.wait / SECOND, is_early=True)
+            return _Turn(wait=slots.wait / SECOND, is_early=True, is_paced=True)
         lease = self._outbox.claim(slots.count, timedelta(seconds=self._lease))
         events = self._without_waiting(held, lease)
         if not events:
@@ -354,7 +368,9 @@ class Relay:
             permit.is_probe,
         )
         return _Turn(
-            tuple(_job(event, grant, held, slots, number) for number, event in enumerate(events))
+            tuple(_job(event, grant, held, slots, number) for number, event in enumerate(events)),
+            is_paced=bool(slots.interval),
+            began=held.read_at,
         )
 
     def _without_waiting(self, held: Held, lease: Lease) -> list[Claimed]:
@@ -377,7 +393,7 @@ class Relay:
         if now >= self._next_sign:
             self._sign_off()
             self._next_sign = now + _SEEN_SECONDS
-        if now - self._active_at > _IDLE_SECONDS and not connection.in_atomic_block:
+        if now - self._active_at > self._idle_seconds and not connection.in_atomic_block:
             connection.close()
 
     def _sign_off(self) -> None:
