@@ -105,8 +105,9 @@ class Settlement:
         self._sampled = {}
 
     def prune(self) -> None:
-        """Delete counts that have been kept long enough."""
-        self._counts.prune(self._now())
+        """Sum up counts that have been kept by the hour long enough."""
+        if self._counts.has_old(self._now()):
+            self._gate.change(lambda held: self._counts.prune(held.now))
 
     def _now(self) -> int:
         then, read_at = self._time
