@@ -27,7 +27,8 @@ class Vitals:
 
     ``since`` is how long it has been in its state, ``oldest_due`` how long the event that is due
     longest has been so, ``silence`` how long ago a relay has left a sign: all in seconds, and None
-    for what never was.
+    for what never was. ``adapted_rate`` is how many calls per second throttling has left, None if
+    it sets no limit.
     """
 
     state: State
@@ -35,6 +36,7 @@ class Vitals:
     since: float | None
     oldest_due: float
     silence: float | None
+    adapted_rate: float | None
 
     def troubles(self, settings: Settings) -> list[str]:
         """Return what is beyond the limits of the settings: ``backlog``, ``circuit``, ``relay``."""
@@ -61,6 +63,7 @@ def read_vitals(using: str) -> Vitals:
     """
     gate = Gate(using)
     held = gate.look()
+    rate = held.pace.raised(held.now).rate
     seen_at = gate.noted()["relay_seen_at"]
 
     def ago(moment: int) -> float | None:
@@ -72,6 +75,7 @@ def read_vitals(using: str) -> Vitals:
         since=ago(held.circuit.changed_at),
         oldest_due=Outbox(using).longest_due(),
         silence=ago(seen_at),
+        adapted_rate=None if rate is None else rate / 1000,
     )
 
 

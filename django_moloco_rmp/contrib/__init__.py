@@ -1,0 +1,1 @@
+"""Companions of other packages, each an extra: nothing here is imported unless a project does."""
