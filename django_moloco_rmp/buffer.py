@@ -95,7 +95,10 @@ class Buffer:
             self._ring()
         if shed is not None:
             if is_first:
-                logger.error("The buffer is full: the oldest browsing events are dropped")
+                logger.error(
+                    "The buffer is full: the oldest browsing events are dropped",
+                    extra={"reason": "overflow"},
+                )
             _tell_dropped(shed.entry, "overflow", "the buffer is full")
 
     def _shed_oldest(self) -> _Waiting | None:
@@ -145,7 +148,10 @@ class Buffer:
         except Error:
             self._retry_at = self._clock() + self._retry
             self._retry = min(2 * self._retry, _RETRY[1])
-            logger.exception("Buffered events could not be written; they stay in memory")
+            logger.exception(
+                "Buffered events could not be written; they stay in memory",
+                extra={"database": using, "count": len(batch)},
+            )
             if not connections[using].in_atomic_block:
                 connections[using].close()
             return False
@@ -172,7 +178,11 @@ class Buffer:
             Counts(using).write(held.now, tallies)
 
         Gate(using).change(count_there)
-        logger.error("Events dropped from the full buffer: %d", total)
+        logger.error(
+            "Events dropped from the full buffer: %d",
+            total,
+            extra={"database": using, "count": total, "reason": "overflow"},
+        )
         with self._lock:
             self._shed.subtract(shed)
             self._shed = +self._shed
@@ -185,7 +195,16 @@ def _insert(using: str, entries: list[Entry]) -> None:
     except (DataError, IntegrityError):
         # One entry that the database refuses must not hold up the others for ever.
         if len(entries) == 1:
-            logger.exception("Event dropped (%s, database)", entries[0].event_type)
+            logger.exception(
+                "Event dropped (%s, %s)",
+                entries[0].event_type,
+                "database",
+                extra={
+                    "event_id": entries[0].event_id,
+                    "event_type": entries[0].event_type,
+                    "reason": "database",
+                },
+            )
             _tell_dropped(entries[0], "database", "the database refuses its row")
             return
         for entry in entries:

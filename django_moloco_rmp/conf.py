@@ -29,9 +29,9 @@ class Settings:
     """
     ``MOLOCO_RMP`` with its defaults; each field is the key of the same name in lower case.
 
-    Units: ``timeout`` (connect and read), ``lease`` and ``persistent_id_cookie_age`` in seconds,
-    ``max_qps`` in calls per second of all processes together, ``rejected_days`` and ``dedupe_days``
-    in days.
+    Units: ``timeout`` (connect and read), ``lease``, ``persistent_id_cookie_age`` and ``health_*``
+    in seconds, ``max_qps`` in calls per second of all processes together, ``rejected_days`` and
+    ``dedupe_days`` in days.
     """
 
     platform_id: str = ""
@@ -62,6 +62,9 @@ class Settings:
     lease: int = 120
     rejected_days: int = 30
     dedupe_days: int = 30
+    health_max_age: int | None = 900
+    health_max_open: int | None = 900
+    health_max_silence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,19 @@
 """
 Counts by the hour: how many events of a type met with an outcome, and how complete they were.
 
-Delivered events are deleted; this is what remains of them.
+Delivered events are deleted; this is what remains of them. What is older than some weeks is told by
+the hour no more, but stays in the sums.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from django.apps import apps
-from django.db.models import F
+from django.db.models import F, Sum
 
 from django_moloco_rmp.gate import DEFAULT
 from django_moloco_rmp.outbox import Claimed
@@ -22,6 +23,8 @@ HOUR = 3600 * SECOND
 DELIVERED, RETRIED, REJECTED, DROPPED = "delivered", "retried", "rejected", "dropped"
 #: Hours that counts are kept.
 KEPT = 24 * 35
+#: Stands for all the hours before: its row gets what is pruned, so that sums never fall.
+BEFORE = 0
 #: So many delivered events are looked at together for how many shoppers share an identifier.
 SAMPLE = 500
 
@@ -37,6 +40,9 @@ class Count:
     with_page_id: int = 0
     with_referrer: int = 0
     last_event_id: str = ""
+
+
+_NUMBERS = tuple(each.name for each in fields(Count) if each.name != "last_event_id")
 
 
 @dataclass(slots=True)
@@ -99,21 +105,25 @@ class Counts:
         for (event_type, outcome), count in sorted(
             tallies.counts.items(), key=lambda each: each[0]
         ):
-            key = (now // HOUR, event_type, outcome)
-            if not self._add(now, key, count):
-                self._make(key)
-                self._add(now, key, count)
+            self._put(now, (now // HOUR, event_type, outcome), count)
+
+    def _put(self, now: int, key: tuple[int, str, str], count: Count) -> None:
+        if not self._add(now, key, count):
+            self._make(key)
+            self._add(now, key, count)
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Return how many events of each type met with each outcome since counting began."""
+        rows = self._rows.filter(destination=self._destination).order_by()
+        sums = rows.values_list("event_type", "outcome").annotate(Sum("count"))
+        return {(event_type, outcome): int(count) for event_type, outcome, count in sums}
 
     def _add(self, now: int, key: tuple[int, str, str], count: Count) -> int:
         hour, event_type, outcome = key
         row = self._rows.filter(
             destination=self._destination, hour=hour, event_type=event_type, outcome=outcome
         )
-        numbers = {
-            name: F(name) + number
-            for name in Count.__dataclass_fields__
-            if name != "last_event_id" and (number := getattr(count, name))
-        }
+        numbers = {name: F(name) + number for name in _NUMBERS if (number := getattr(count, name))}
         return int(row.update(last_at=now, last_event_id=count.last_event_id, **numbers))
 
     def _make(self, key: tuple[int, str, str]) -> None:
@@ -123,10 +133,39 @@ class Counts:
         )
         self._rows.bulk_create([row], ignore_conflicts=True)
 
+    def has_old(self, now: int) -> bool:
+        """
+        Return whether there is anything to prune.
+
+        :param now: the database's time, microseconds
+        """
+        return bool(self._old(now).exists())
+
     def prune(self, now: int) -> int:
-        """Delete what is older than :data:`KEPT` hours; return how many rows."""
-        old = self._rows.filter(destination=self._destination, hour__lt=now // HOUR - KEPT)
+        """
+        Add what is older than :data:`KEPT` hours to the row :data:`BEFORE`, and delete it.
+
+        In a transaction that holds the gate, or two relays would add the same.
+
+        :return: how many rows were deleted
+        """
+        old = self._old(now)
+        latest: dict[tuple[str, str], int] = {}
+        sums: dict[tuple[str, str], Count] = {}
+        for row in old.order_by("hour").iterator():
+            key = (row.event_type, row.outcome)
+            total = sums.setdefault(key, Count())
+            for name in _NUMBERS:
+                setattr(total, name, getattr(total, name) + getattr(row, name))
+            total.last_event_id, latest[key] = row.last_event_id, row.last_at
+        for key, total in sums.items():
+            self._put(latest[key], (BEFORE, *key), total)
         return int(old._raw_delete(self._using))
+
+    def _old(self, now: int) -> Any:
+        return self._rows.filter(
+            destination=self._destination, hour__gt=BEFORE, hour__lt=now // HOUR - KEPT
+        )
 
 
 class Sample:

@@ -89,6 +89,12 @@ class Gate:
                 before.state.value,
                 self.name,
                 f"reason {after.reason.value}" if after.reason else "no fault",
+                extra={
+                    "destination": self.name,
+                    "state": after.state.value,
+                    "previous": before.state.value,
+                    "reason": after.reason.value,
+                },
             )
             signals.circuit_changed.send_robust(
                 self.name,

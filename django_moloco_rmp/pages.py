@@ -231,7 +231,7 @@ def _page_left(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
 @cache
 def _tell_once(fault: str) -> None:
     # There are no more faults than templates, as what a URL captured is not part of the text.
-    logger.error("Pages count under their route: %s", fault)
+    logger.error("Pages count under their route: %s", fault, extra={"reason": "configuration"})
 
 
 def _resolve(request: HttpRequest, path: str) -> ResolverMatch | None:

@@ -205,7 +205,10 @@ class Relay:
             if self._until_empty:
                 self._senders.halt()
                 raise
-            logger.exception("The relay's database failed; its events stay as they are")
+            logger.exception(
+                "The relay's database failed; its events stay as they are",
+                extra={"database": self._outbox.using},
+            )
             self._look_at = self._settle_at = time.monotonic() + _POLL[0]
             return None if self._is_over() else _POLL[0]
 

@@ -105,8 +105,9 @@ class Settlement:
         self._sampled = {}
 
     def prune(self) -> None:
-        """Delete counts that have been kept long enough."""
-        self._counts.prune(self._now())
+        """Sum up counts that have been kept by the hour long enough."""
+        if self._counts.has_old(self._now()):
+            self._gate.change(lambda held: self._counts.prune(held.now))
 
     def _now(self) -> int:
         then, read_at = self._time
@@ -264,8 +265,12 @@ def _microseconds(seconds: float | None) -> int | None:
     return None if seconds is None else int(seconds * SECOND)
 
 
-def _extra(event: Claimed) -> dict[str, str]:
-    return {"event_id": event.event_id, "event_type": event.event_type}
+def _extra(event: Claimed, error: DeliveryError) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "event_type": event.event_type,
+        "status": error.status,
+    }
 
 
 def _tell_delivered(event: Claimed) -> None:
@@ -274,15 +279,20 @@ def _tell_delivered(event: Claimed) -> None:
 
 def _tell_waiting(event: Claimed, error: DeliveryError, wait: int) -> None:
     seconds = wait / SECOND
-    logger.warning("Event not delivered, next try in %g s: %s", seconds, error, extra=_extra(event))
+    logger.warning(
+        "Event not delivered, next try in %g s: %s",
+        seconds,
+        error,
+        extra={**_extra(event, error), "wait": seconds},
+    )
 
 
 def _tell_kept(event: Claimed, error: DeliveryError) -> None:
-    logger.error("Event not delivered, and kept: %s", error, extra=_extra(event))
+    logger.error("Event not delivered, and kept: %s", error, extra=_extra(event, error))
 
 
 def _tell_rejected(event: Claimed, error: DeliveryError) -> None:
-    logger.error("Event rejected, and kept: %s", error, extra=_extra(event))
+    logger.error("Event rejected, and kept: %s", error, extra=_extra(event, error))
     signals.event_rejected.send_robust(
         event.event_type, event_id=event.event_id, status=error.status, message=error.message
     )

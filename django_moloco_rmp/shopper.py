@@ -213,7 +213,9 @@ class Shopper:
             if raises_errors():
                 raise
             is_explained = isinstance(error, InvalidEventError | ImproperlyConfigured)
-            logger.error("No shopper: %s", error, exc_info=not is_explained)
+            logger.error(
+                "No shopper: %s", error, exc_info=not is_explained, extra={"reason": "invalid"}
+            )
             return Snapshot(dropped="invalid")
 
     def emitted(self) -> None:

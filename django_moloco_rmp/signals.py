@@ -44,6 +44,11 @@ event_dropped = Signal()
 #: sender is the destination's name. Sent by the process that noticed, after it was written down.
 circuit_changed = Signal()
 
+#: One post to the API has come to its end. Arguments: ``seconds`` that it took, ``error`` (the
+#: DeliveryError, None if the event was accepted). The sender is the event type as str. Sent by a
+#: thread that only posts: a receiver has to be quick, and must not use the database.
+event_posted = Signal()
+
 #: What :func:`connect` makes of a shop's own signal. Arguments: ``mapper``, ``arguments``.
 mapped = Signal()
 

@@ -154,10 +154,11 @@ def guard(event_type: object) -> Generator[None]:
             raise
         reason = _reason(error)
         name = event_type if isinstance(event_type, str) else type(event_type).__name__
+        extra = {"event_type": name, "reason": reason}
         if isinstance(error, InvalidEventError | SynchronousOnlyOperation | ImproperlyConfigured):
-            logger.error("Event dropped (%s, %s): %s", name, reason, error)
+            logger.error("Event dropped (%s, %s): %s", name, reason, error, extra=extra)
         else:
-            logger.exception("Event dropped (%s, %s)", name, reason)
+            logger.exception("Event dropped (%s, %s)", name, reason, extra=extra)
         _drop(event_type, reason, str(error), started)
 
 
@@ -204,6 +205,7 @@ def _warn_of_event_loop() -> None:
         "track() was called inside a running event loop: the event is written a moment later, not "
         "in a transaction, and without the user's id if that has to be looked up. Use await "
         "atrack(...) instead, or await signal.asend(...).",
+        extra={"reason": "async"},
         stack_info=True,
     )
 

@@ -140,7 +140,11 @@ class Background:
                 using, bell=self._bell, drain_seconds=_SENDING_TIMEOUT
             )
         except ImproperlyConfigured as error:
-            logger.error("Events wait in the outbox, as nothing can be sent: %s", error)
+            logger.error(
+                "Events wait in the outbox, as nothing can be sent: %s",
+                error,
+                extra={"database": using, "reason": "configuration"},
+            )
             return None
         return relay
 
@@ -264,7 +268,8 @@ def wake(using: str) -> None:
 def _warn_of_threadless() -> None:
     logger.error(
         "Events wait in the outbox: uWSGI runs without threads. Start it with --enable-threads, or "
-        "run manage.py moloco_relay beside it."
+        "run manage.py moloco_relay beside it.",
+        extra={"reason": "threads"},
     )
 
 

@@ -78,6 +78,9 @@ VALID: dict[str, list[tuple[Any, Any]]] = {
     "BUFFERED": [((), ()), (["HOME", "PURCHASE"], ("HOME", "PURCHASE"))],
     "REJECTED_DAYS": [(1, 1), (3650, 3650)],
     "DEDUPE_DAYS": [(1, 1), (3650, 3650)],
+    "HEALTH_MAX_AGE": [(None, None), (0, 0), (2592000, 2592000)],
+    "HEALTH_MAX_OPEN": [(None, None), (0, 0), (2592000, 2592000)],
+    "HEALTH_MAX_SILENCE": [(None, None), (60, 60), (2592000, 2592000)],
 }
 
 TEXT = "must be a text of printable characters"
@@ -107,6 +110,12 @@ def failing(path: str) -> list[tuple[Any, str]]:
 
 def numbers(least: int, most: int, *more: Any) -> list[tuple[Any, str]]:
     return [(value, f"must be an int from {least} to {most}") for value in [*NO_NUMBERS, *more]]
+
+
+def limits(least: int) -> list[tuple[Any, str]]:
+    """Of a number of seconds, where None stands for no limit."""
+    wrong = numbers(least, 2592000, least - 1, 2592001)
+    return [each for each in wrong if each[0] is not None and each[0] != least]
 
 
 def texts(*more: Any) -> list[tuple[Any, str]]:
@@ -174,6 +183,9 @@ INVALID: dict[str, list[tuple[Any, str]]] = {
     ],
     "REJECTED_DAYS": numbers(1, 3650, 3651),
     "DEDUPE_DAYS": numbers(1, 3650, 3651),
+    "HEALTH_MAX_AGE": limits(0),
+    "HEALTH_MAX_OPEN": limits(0),
+    "HEALTH_MAX_SILENCE": limits(60),
 }
 
 #: Of each key: texts of its variable, with what the package reads in the end.
@@ -216,6 +228,9 @@ VARIABLES: dict[str, list[tuple[str, Any]]] = {
     "BUFFERED": [("HOME, SEARCH", ("HOME", "SEARCH")), (",", ())],
     "REJECTED_DAYS": [("7", 7)],
     "DEDUPE_DAYS": [("7", 7)],
+    "HEALTH_MAX_AGE": [("300", 300)],
+    "HEALTH_MAX_OPEN": [("0", 0)],
+    "HEALTH_MAX_SILENCE": [("120", 120)],
 }
 
 #: Variables that cannot be read as their type, with the rule they break.
@@ -230,6 +245,7 @@ UNREADABLE: list[tuple[str, str, str]] = [
         for key in (
             *("PERSISTENT_ID_COOKIE_AGE", "CONCURRENCY", "BATCH_SIZE"),
             *("LEASE", "REJECTED_DAYS", "DEDUPE_DAYS"),
+            *("HEALTH_MAX_AGE", "HEALTH_MAX_OPEN", "HEALTH_MAX_SILENCE"),
         )
         for text in ("ten", "1.5", "9" * 5000)
     ],
@@ -316,7 +332,7 @@ def test_a_misspelt_key_is_refused_with_a_suggestion(key: str, meant: str) -> No
 def test_a_key_unlike_any_other_is_refused_with_a_list_of_all(key: object) -> None:
     message = refusal({**REQUIRED, key: "x"})
     assert message.startswith(f"MOLOCO_RMP[{str(key)!r}] is no setting of this app. Known: ")
-    assert message.endswith(", DEDUPE_DAYS.")
+    assert message.endswith(", HEALTH_MAX_SILENCE.")
 
 
 @pytest.mark.parametrize("key", REQUIRED)

@@ -85,6 +85,17 @@ def test_a_look_when_nothing_is_due_is_read_off_the_index() -> None:
     assert SORTING[connection.vendor] not in look
 
 
+def test_what_monitoring_asks_is_read_off_an_index(busy_table: None) -> None:
+    outbox = Outbox("default")
+    (longest,) = plans(outbox.longest_due)
+    assert "moloco_rmp_due" in longest
+    assert SORTING[connection.vendor] not in longest
+    sizes = plans(lambda: outbox.sizes(1_000))
+    assert len(sizes) == 4
+    for plan in sizes:
+        assert "moloco_rmp_" in plan
+
+
 def test_what_became_of_events_is_written_by_key(busy_table: None) -> None:
     outbox = Outbox("default")
     OutboxEvent.objects.filter(pk__in=range(0, 100_000, 2)).update(keeps_id=True)
