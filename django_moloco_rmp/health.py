@@ -12,9 +12,10 @@ from django.db import Error, connections, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
+from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.conf import Settings, get_settings
 from django_moloco_rmp.gate import Gate
-from django_moloco_rmp.outbox import Outbox, default_alias
+from django_moloco_rmp.outbox import default_alias
 from django_moloco_rmp.protocol import SECOND, Reason, State
 
 View = Callable[..., HttpResponse]
@@ -73,7 +74,7 @@ def read_vitals(using: str) -> Vitals:
         state=held.circuit.state,
         reason=held.circuit.reason,
         since=ago(held.circuit.changed_at),
-        oldest_due=Outbox(using).longest_due(),
+        oldest_due=Backlog(using).longest_due(),
         silence=ago(seen_at),
         adapted_rate=None if rate is None else rate / 1000,
     )
