@@ -181,6 +181,24 @@ class Backlog:
             ),
         )
 
+    def sizes(self) -> dict[str, Count]:
+        """Return no more than how many there are of each kind: for those who ask all the time."""
+        pending, now = self._rows.filter(state=_PENDING), self._clock.now()
+        parts = {
+            "due": pending.filter(available_at__lte=now),
+            "waiting": pending.filter(available_at__gt=now),
+            "rejected": self._rows.filter(state=_REJECTED),
+            "delivered": self._rows.filter(state=_SENT),
+        }
+        return {name: self._counted(part) for name, part in parts.items()}
+
+    def longest_due(self) -> float:
+        """Return for how many seconds the event that is due longest has been so; 0 if none is."""
+        now = self._clock.now()
+        due = self._rows.filter(state=_PENDING, available_at__lte=now).annotate(now=now)
+        first = due.order_by("available_at", "id").values_list("available_at", "now")[:1]
+        return max((float((at - since).total_seconds()) for since, at in first), default=0.0)
+
     def _counted(self, rows: Any) -> Count:
         number = int(rows[: self._most_counted + 1].count())
         return Count(min(number, self._most_counted), number > self._most_counted)

@@ -182,28 +182,6 @@ class Outbox:
         """Return whether anything is due, without a lock: what an idle relay asks."""
         return bool(self._due().exists())
 
-    def longest_due(self) -> float:
-        """Return for how many seconds the event that is due longest has been so; 0 if none is."""
-        due = self._due().order_by("available_at", "id").annotate(now=self._clock.now())
-        for available_at, now in due.values_list("available_at", "now")[:1]:
-            return float((now - available_at).total_seconds())
-        return 0.0
-
-    def sizes(self, most: int) -> dict[str, int]:
-        """
-        Return how many events are due, wait, and are kept as rejected, and how many delivered ids.
-
-        :param most: counting ends here, or it would read all of a table that a shop writes to
-        """
-        rows, now = self._rows, self._clock.now()
-        parts = {
-            "due": self._due(),
-            "waiting": rows.filter(state=_PENDING, available_at__gt=now),
-            "rejected": rows.filter(state=_REJECTED),
-            "delivered": rows.filter(state=_SENT),
-        }
-        return {name: int(part[:most].count()) for name, part in parts.items()}
-
     def _due(self) -> Any:
         return self._rows.filter(state=_PENDING, available_at__lte=self._clock.now())
 

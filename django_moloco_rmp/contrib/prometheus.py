@@ -19,11 +19,12 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from django_moloco_rmp import signals
+from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.choices import EventType
 from django_moloco_rmp.counts import DELIVERED, DROPPED, REJECTED, RETRIED, Counts
 from django_moloco_rmp.exceptions import DeliveryError
 from django_moloco_rmp.health import Vitals, read_vitals
-from django_moloco_rmp.outbox import Outbox, default_alias
+from django_moloco_rmp.outbox import default_alias
 from django_moloco_rmp.protocol import Reason, State
 
 __all__ = ["MolocoCollector", "register"]
@@ -115,8 +116,8 @@ _METRICS: tuple[tuple[str, Callable[..., Metric], str, tuple[str, ...]], ...] = 
 
 def _fill(families: dict[str, Any], using: str) -> None:
     _add_vitals(families, read_vitals(using))
-    for state, number in Outbox(using).sizes(MOST_COUNTED).items():
-        families["outbox_events"].add_metric([state], number)
+    for state, count in Backlog(using, most_counted=MOST_COUNTED).sizes().items():
+        families["outbox_events"].add_metric([state], count.number)
     # Zeros too: of a counter that appears with its first event that event would not be seen.
     zeros = {(event_type.value, outcome): 0 for event_type in EventType for outcome in _OUTCOMES}
     for labels, number in (zeros | Counts(using).totals()).items():
@@ -140,7 +141,8 @@ def _add_vitals(families: dict[str, Any], vitals: Vitals) -> None:
 def _kept_as_found(using: str) -> Iterator[None]:
     # Outside of a request, as with start_http_server(), nobody else would close it.
     connection = connections[using]
-    connection.close_if_unusable_or_obsolete()
+    if connection.errors_occurred and not connection.in_atomic_block:
+        connection.close()
     was_open = connection.connection is not None
     try:
         yield

@@ -122,11 +122,15 @@ def test_silence_is_a_trouble_where_a_relay_is_expected(
     assert (status, answer["troubles"]) == (503 if troubles else 200, troubles)
 
 
-def test_all_troubles_are_told(client: Client) -> None:
+def test_all_troubles_are_told_to_who_asks_and_to_nobody_else(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     due(1000)
     opened(since=1000)
+    caplog.clear()
     status, answer = asked(client, silence=60)
     assert (status, answer["troubles"]) == (503, ["backlog", "circuit", "relay"])
+    assert caplog.records == []
 
 
 def test_a_database_that_is_down_is_told_in_a_word(client: Client) -> None:

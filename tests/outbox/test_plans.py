@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Outbox
@@ -86,11 +87,11 @@ def test_a_look_when_nothing_is_due_is_read_off_the_index() -> None:
 
 
 def test_what_monitoring_asks_is_read_off_an_index(busy_table: None) -> None:
-    outbox = Outbox("default")
-    (longest,) = plans(outbox.longest_due)
+    backlog = Backlog("default")
+    (longest,) = plans(backlog.longest_due)
     assert "moloco_rmp_due" in longest
     assert SORTING[connection.vendor] not in longest
-    sizes = plans(lambda: outbox.sizes(1_000))
+    sizes = plans(backlog.sizes)
     assert len(sizes) == 4
     for plan in sizes:
         assert "moloco_rmp_" in plan
