@@ -138,30 +138,29 @@ class Buffer:
         with self._lock:
             using = self._waiting[0].using
             batch: list[_Waiting] = []
-            for each in self._waiting:
-                if each.using != using or len(batch) == BATCH:
-                    break
-                batch.append(each)
+            # Out of the buffer meanwhile: what is being written must not be shed as well.
+            while self._waiting and self._waiting[0].using == using and len(batch) < BATCH:
+                batch.append(self._waiting.popleft())
         try:
             _insert(using, [each.entry for each in batch])
-            self._count_shed(using)
         except Error:
+            with self._lock:
+                self._waiting.extendleft(reversed(batch))
             self._retry_at = self._clock() + self._retry
             self._retry = min(2 * self._retry, _RETRY[1])
             logger.exception(
                 "Buffered events could not be written; they stay in memory",
                 extra={"database": using, "count": len(batch)},
             )
-            if not connections[using].in_atomic_block:
-                connections[using].close()
+            _close(using)
             return False
         self._retry_at, self._retry = 0.0, _RETRY[0]
         written.add(using)
-        done = set(map(id, batch))
-        with self._lock:
-            # Not the first so many: some of them may have been shed meanwhile.
-            while self._waiting and id(self._waiting[0]) in done:
-                self._waiting.popleft()
+        try:
+            self._count_shed(using)
+        except Error:
+            logger.exception("Dropped events could not be counted yet")
+            _close(using)
         return True
 
     def _count_shed(self, using: str) -> None:
@@ -186,6 +185,11 @@ class Buffer:
         with self._lock:
             self._shed.subtract(shed)
             self._shed = +self._shed
+
+
+def _close(using: str) -> None:
+    if not connections[using].in_atomic_block:
+        connections[using].close()
 
 
 def _insert(using: str, entries: list[Entry]) -> None:

@@ -137,7 +137,15 @@ class Outbox:
             )
             for entry in entries
         ]
-        self._rows.bulk_create(rows, ignore_conflicts=True, batch_size=_BATCH)
+        # Only PostgreSQL, told to ignore conflicts, ignores none but those of ids: the others would
+        # leave out in silence what breaks any other rule.
+        vendor = connections[self.using].vendor
+        conflicts: dict[str, Any] = {"ignore_conflicts": True}
+        if vendor != "postgresql":
+            conflicts = {"update_conflicts": True, "update_fields": ["event_id"]}
+        if vendor == "sqlite":
+            conflicts["unique_fields"] = ["event_id"]
+        self._rows.bulk_create(rows, batch_size=_BATCH, **conflicts)
 
     def _insert(self, entry: Entry) -> bool:
         connection = connections[self.using]

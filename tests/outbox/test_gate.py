@@ -325,7 +325,7 @@ def test_who_loses_a_deadlock_tries_again(gate: Gate) -> None:
         # PostgreSQL ends whoever notices first, MariaDB whoever has changed less.
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('deadlock_timeout', %s, false)", [milliseconds])
+                cursor.execute(f"SET deadlock_timeout = {milliseconds}")
 
     def event_then_gate() -> None:
         patience(20_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -13,10 +14,13 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.backends.signals import connection_created
+from django.test.utils import CaptureQueriesContext
 
+from django_moloco_rmp.bell import Bell
+from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Lease, Outbox
-from django_moloco_rmp.relay import Tally
+from django_moloco_rmp.relay import Relay, Tally
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.http_server import Answer, Request
 from tests.outbox.clocks import ShiftedClock
@@ -273,3 +277,72 @@ def test_two_relays_deliver_each_event_once(sandbox: SandboxServer) -> None:
     received = Counter(call["body"]["id"] for call in sandbox.events())
     assert received == Counter(recorded)
     assert Outbox("default").pending() == 0
+
+
+class CountingBell(Bell):
+    """Tells how often it was rung."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rings = threading.Semaphore(0)
+
+    def ring(self) -> None:
+        self.rings.release()
+        super().ring()
+
+
+def statements(relay: Relay) -> list[str]:
+    """What one step of a relay says to the database, transactions aside."""
+    with CaptureQueriesContext(connections["default"]) as queries:
+        relay.step()
+    words = (each["sql"].split()[0] for each in queries)
+    return [word for word in words if word not in {"BEGIN", "COMMIT", "START"}]
+
+
+@pytest.mark.parametrize(
+    ("keeps_id", "settlement"),
+    [(False, ["DELETE"]), (True, ["UPDATE"])],
+    ids=["forgotten", "remembered"],
+)
+def test_what_a_claim_and_a_settlement_cost(keeps_id: bool, settlement: list[str]) -> None:
+    record_many(5, keeps_id=keeps_id)
+    Gate("default").look()
+    bell = CountingBell()
+    relay = Relay(Outbox("default"), lambda body: None, batch_size=5, bell=bell)
+    lock, claim, save = ["UPDATE", "SELECT"], ["SELECT", "UPDATE", "SELECT"], ["UPDATE"]
+    assert statements(relay) == ["SELECT", *lock, *claim, *save]
+    for _ in range(5):
+        assert bell.rings.acquire(timeout=PATIENCE)
+    # Then it looks again, and nothing is due; the first time it also prunes, and signs.
+    written_back, look, *_ = statements(relay)
+    assert ([written_back], look) == (settlement, "SELECT")
+    relay.wake()
+    assert statements(relay) == ["SELECT"]
+    relay.close()
+
+
+def test_its_connection_is_kept_while_there_is_something_to_do(sandbox: SandboxServer) -> None:
+    record_many(30)
+    made: list[int] = []
+
+    def on_made(**_: object) -> None:
+        made.append(threading.get_ident())
+
+    with relay_to(sandbox.url, batch_size=3) as relay:
+        connection_created.connect(on_made)
+        try:
+            with running(relay, until_empty=True) as thread:
+                thread.join(PATIENCE)
+        finally:
+            connection_created.disconnect(on_made)
+        assert relay.tally.delivered == 30
+    assert made.count(thread.ident or 0) == 1
+
+
+@pytest.mark.parametrize(("idle_seconds", "is_kept"), [(0.0, False), (3600.0, True)])
+def test_an_idle_relay_keeps_no_connection(
+    sandbox: SandboxServer, idle_seconds: float, is_kept: bool
+) -> None:
+    with relay_to(sandbox.url, idle_seconds=idle_seconds) as relay:
+        relay.step()
+    assert (connections["default"].connection is not None) is is_kept
