@@ -19,12 +19,9 @@ django.setup()
 from django.contrib.auth.models import Group  # noqa: E402
 from django.db import connections, transaction  # noqa: E402
 
-from django_moloco_rmp import Item, Money, track  # noqa: E402
+from django_moloco_rmp import track  # noqa: E402
 from django_moloco_rmp.models import OutboxEvent  # noqa: E402
-
-#: What request.moloco.freeze() would have returned.
-SHOPPER = {"channel_type": "SITE", "persistent_id": "5" * 64, "page_id": "CART_PAGE"}
-LAMP = Item("lamp", price=Money("19.90", "EUR"), quantity=1)
+from tests.processes.goods import LAMP, SHOPPER  # noqa: E402
 
 
 class Shop:

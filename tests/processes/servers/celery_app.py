@@ -22,6 +22,7 @@ app.conf.update(
         "data_folder_out": str(folder / "queue"),
         "control_folder": str(folder / "control"),
         "store_processed": False,
+        "polling_interval": 0.1,
     },
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
