@@ -46,8 +46,7 @@ _MARGIN = 5.0
 # Seconds within which a probe has to start.
 _PROBE_START = 2.0
 _PRUNE_SECONDS = 3600.0
-# Seconds of idleness after which the database's connection is not kept, and a sign of life is left.
-_IDLE_SECONDS = 10.0
+# Seconds of idleness after which a sign of life is left.
 _SEEN_SECONDS = 30.0
 
 
@@ -78,6 +77,7 @@ class Relay:
     :param lease: how long a claim holds, seconds
     :param send_seconds: the longest that one post may take, seconds
     :param drain_seconds: how long a stopped relay waits for what is being sent, seconds
+    :param idle_seconds: of idleness after which the database's connection is not kept
     :param max_qps: the most calls in any one second, of all relays together; None for no limit
     :param fingerprint: of what the calls are configured with; a new one is tried at once
     :param clock: milliseconds since the epoch; no timestamp later than this is sent
@@ -96,6 +96,7 @@ class Relay:
         lease: float = 120.0,
         send_seconds: float = 13.05,
         drain_seconds: float = 20.0,
+        idle_seconds: float = 10.0,
         max_qps: float | None = None,
         fingerprint: str = "",
         dedupe_days: int = 30,
@@ -114,6 +115,7 @@ class Relay:
         self._lease = lease
         self._send_seconds = send_seconds
         self._drain_seconds = drain_seconds
+        self._idle_seconds = idle_seconds
         self._max_qps = max_qps
         self._fingerprint = fingerprint
         self._dedupe = timedelta(days=dedupe_days)
@@ -362,7 +364,7 @@ class Relay:
         if now >= self._next_sign or (self._until_empty and self._settlement.counts()):
             self._sign_off()
             self._next_sign = now + _SEEN_SECONDS
-        if now - self._active_at > _IDLE_SECONDS and not connection.in_atomic_block:
+        if now - self._active_at > self._idle_seconds and not connection.in_atomic_block:
             connection.close()
 
     def _sign_off(self) -> None:
@@ -382,7 +384,11 @@ def _job(event: Claimed, grant: Grant, held: Held, slots: Slots, number: int) ->
 
 
 def relay_from_settings(
-    using: str, *, bell: Bell | None = None, drain_seconds: float = 20.0
+    using: str,
+    *,
+    bell: Bell | None = None,
+    drain_seconds: float = 20.0,
+    idle_seconds: float = 10.0,
 ) -> Relay:
     """
     Return a relay for the outbox of one database, as the settings have it.
@@ -390,6 +396,7 @@ def relay_from_settings(
     :param using: the database's alias
     :param bell: as for :class:`Relay`
     :param drain_seconds: as for :class:`Relay`
+    :param idle_seconds: as for :class:`Relay`
     :raises ImproperlyConfigured: the settings are at fault
     """
     settings = get_settings()
@@ -414,6 +421,7 @@ def relay_from_settings(
         lease=settings.lease,
         send_seconds=sum(settings.timeout),
         drain_seconds=drain_seconds,
+        idle_seconds=idle_seconds,
         max_qps=settings.max_qps,
         fingerprint=fingerprint.hexdigest(),
         dedupe_days=settings.dedupe_days,

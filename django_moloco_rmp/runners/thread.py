@@ -94,7 +94,7 @@ class Background:
             if (self._thread is None or not self._thread.is_alive()) and not self.has_ended:
                 self._thread = threading.Thread(target=self._run, name="moloco-rmp", daemon=True)
                 self._thread.start()
-                _hook_into_celery()
+                _hook_into_pools()
 
     def _run(self) -> None:
         try:
@@ -145,7 +145,10 @@ class Background:
         # Not by the request that starts it: the HTTP library takes tens of milliseconds to import.
         try:
             relay: Relay = import_string("django_moloco_rmp.relay.relay_from_settings")(
-                using, bell=self._bell, drain_seconds=_SENDING_TIMEOUT
+                using,
+                bell=self._bell,
+                drain_seconds=_SENDING_TIMEOUT,
+                idle_seconds=self._idle_seconds,
             )
         except ImproperlyConfigured as error:
             logger.error("Events wait in the outbox, as nothing can be sent: %s", error)
@@ -216,11 +219,14 @@ class Background:
 _background = Background()
 
 
-def _hook_into_celery() -> None:
-    # The processes of its pool end without Python's exit hooks.
+def _hook_into_pools() -> None:
+    # The child processes of these end without Python's exit hooks.
     celery_signals = sys.modules.get("celery.signals")
     if celery_signals is not None:
         celery_signals.worker_process_shutdown.connect(_drain_celery, dispatch_uid=__name__)
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        sys.modules["multiprocessing.util"].Finalize(None, drain, exitpriority=0)
 
 
 def _drain_celery(**_: Any) -> None:

@@ -49,7 +49,8 @@ def find_uwsgi(*, with_threads: bool = True) -> list[str]:
         path = shutil.which("uwsgi", path=f"{folder}{os.pathsep}{os.environ['PATH']}")
         path = path or lack("uWSGI is not installed")
     else:
-        path = os.environ.get("UWSGI_THREADLESS") or lack("UWSGI_THREADLESS names no uWSGI 2.0.26")
+        path = shutil.which(os.environ.get("UWSGI_THREADLESS", ""))
+        path = path or lack("UWSGI_THREADLESS names no uWSGI")
     return [path]
 
 
