@@ -133,6 +133,15 @@ class Buffer:
             pass
         return written
 
+    def abandon(self) -> None:
+        """At the end of the process: tell of each entry that could not be written in time."""
+        with self._lock:
+            lost = list(self._waiting)
+        if lost:
+            logger.error("The process ends before %d buffered events could be written", len(lost))
+        for each in lost:
+            _tell_dropped(each.entry, "exit", "the process ended before it was written")
+
     def _write(self, written: set[str]) -> bool:
         """Write one batch, the longest run for one database; return whether that was possible."""
         with self._lock:

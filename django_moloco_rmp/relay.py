@@ -437,7 +437,11 @@ def client_from_settings() -> EventClient:
 
 
 def relay_from_settings(
-    using: str, *, bell: Bell | None = None, drain_seconds: float = 20.0
+    using: str,
+    *,
+    bell: Bell | None = None,
+    drain_seconds: float = 20.0,
+    idle_seconds: float = 10.0,
 ) -> Relay:
     """
     Return a relay for the outbox of one database, as the settings have it.
@@ -445,6 +449,7 @@ def relay_from_settings(
     :param using: the database's alias
     :param bell: as for :class:`Relay`
     :param drain_seconds: as for :class:`Relay`
+    :param idle_seconds: as for :class:`Relay`
     :raises ImproperlyConfigured: the settings are at fault
     """
     settings = get_settings()
@@ -458,6 +463,7 @@ def relay_from_settings(
         lease=settings.lease,
         send_seconds=client.longest_call,
         drain_seconds=drain_seconds,
+        idle_seconds=idle_seconds,
         max_qps=settings.max_qps,
         fingerprint=fingerprint.hexdigest(),
         dedupe_days=settings.dedupe_days,
