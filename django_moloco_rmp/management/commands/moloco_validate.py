@@ -27,7 +27,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _EPILOG = """\
 example:
-  echo '{"id": "1", "event_type": "SEARCH"}' | manage.py moloco_validate -
+  echo '{"id": "1", "event_type": "HOME", "channel_type": "SITE"}' | manage.py moloco_validate -
 
   line 1: timestamp: must be an int of milliseconds, not NoneType.
     Pass int(moment.timestamp() * 1000).
