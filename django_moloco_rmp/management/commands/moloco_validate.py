@@ -51,9 +51,9 @@ class Command(BaseCommand):
     """Checks events in a file, one line at a time."""
 
     help = (
-        "Checks events offline, by the rules that the package applies before it sends one. The "
-        "file has one event in each line, as the JSON body that is posted to Moloco. Of an invalid "
-        "event the first fault is named, with its line, its field, the rule and the fix."
+        "Checks events offline, by the rules that the package applies before it sends one.\n"
+        "The file has one event in each line, as the JSON body that is posted to Moloco. Of an\n"
+        "invalid event the first fault is named, with its line, its field, the rule and the fix."
     )
     # It reads nothing but the file.
     requires_system_checks = ()
