@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.test import AsyncClient, Client, override_settings
 
 from tests.integration.visits import FIREFOX, GOOGLEBOT, configured
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _toolbar() -> Iterator[None]:
     apps = [*INSTALLED_APPS, "django.contrib.staticfiles", "debug_toolbar"]
-    settings = override_settings(
+    others = override_settings(
         DEBUG=True,
         INTERNAL_IPS=["127.0.0.1"],
         MIDDLEWARE=["debug_toolbar.middleware.DebugToolbarMiddleware", *MIDDLEWARE],
@@ -34,7 +35,7 @@ def _toolbar() -> Iterator[None]:
         ROOT_URLCONF="tests.debug_toolbar.urls",
     )
     # The toolbar reads the others when it is installed.
-    with settings, override_settings(INSTALLED_APPS=apps):
+    with others, override_settings(INSTALLED_APPS=apps):
         yield
 
 
@@ -185,6 +186,16 @@ def test_what_a_decorator_did_not_report_is_told(
     assert reasons(panel(get(visitor, path))) == told
 
 
+def test_a_response_that_another_middleware_made_is_not_the_views(visitor: Any) -> None:
+    soft = ["tests.debug_toolbar.urls.soft_404"]
+    with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, *soft]):
+        response = get(visitor, "/p/none/")
+    assert response.status_code == 200
+    assert reasons(panel(response)) == [
+        ["ITEM_PAGE_VIEW", "The decorated view did not return a response with status 2xx."]
+    ]
+
+
 def test_a_page_that_is_not_in_the_urlconf_promises_nothing(visitor: Any) -> None:
     response = get(visitor, "/nowhere/")
     assert response.status_code == 404
@@ -197,7 +208,7 @@ def test_the_browser_is_told_the_time(visitor: Any) -> None:
 
 
 def test_requests_at_the_same_time_do_not_mix() -> None:
-    """Two requests in the same thread, the second within the first."""
+    """The second in another thread, in the middle of the first."""
     outer = Client(headers={"user-agent": FIREFOX})
     shown: list[str] = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template import engines
 from django.template.response import TemplateResponse
@@ -13,6 +15,16 @@ from django_moloco_rmp import Item, atrack, track
 from django_moloco_rmp.decorators import home, item_page_view, land, page_view, search
 
 PAGE = "<html><body>shop</body></html>"
+
+
+def soft_404(get_response: Callable[[HttpRequest], HttpResponse]) -> object:
+    """A middleware that answers what is missing with a page of its own."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        return HttpResponse(PAGE) if response.status_code == 404 else response
+
+    return middleware
 
 
 def quiet(request: HttpRequest) -> HttpResponse:
