@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.core.checks.registry import registry
 from django.test import AsyncClient, Client, override_settings
 
 from tests.integration.visits import FIREFOX, GOOGLEBOT, configured
@@ -34,9 +35,12 @@ def _toolbar() -> Iterator[None]:
         STATIC_URL="/static/",
         ROOT_URLCONF="tests.debug_toolbar.urls",
     )
+    checks = set(registry.registered_checks)
     # The toolbar reads the others when it is installed.
     with others, override_settings(INSTALLED_APPS=apps):
         yield
+    # It leaves checks behind, which fail where it is no more.
+    registry.registered_checks &= checks
 
 
 @pytest.fixture(params=[Client, AsyncClient])
