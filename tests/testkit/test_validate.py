@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+import django_moloco_rmp
 from django_moloco_rmp.management.commands.moloco_validate import MAX_LINE
 from django_moloco_rmp.wire import dumps
 from tests.outbox.samples import event
@@ -117,14 +118,19 @@ def test_a_file_that_cannot_be_read_is_an_error_of_another_kind(file: Path) -> N
 
 
 @pytest.mark.slow
-def test_it_needs_no_database_and_reads_standard_input() -> None:
+def test_it_needs_no_database_and_reads_standard_input(tmp_path: Path) -> None:
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/nowhere/at/all"}
+    (tmp_path / "offline.py").write_text(
+        f"INSTALLED_APPS = ['django_moloco_rmp']\nDATABASES = {{'default': {database}}}\n"
+    )
+    folder = Path(django_moloco_rmp.__file__).parents[1]
     run = subprocess.run(
         [sys.executable, "-m", "django", "moloco_validate", "-"],
-        cwd=Path(__file__).parents[2],
+        cwd=tmp_path,
         env={
             **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
-            "TEST_DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
+            "DJANGO_SETTINGS_MODULE": "offline",
+            "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, folder))),
         },
         input=f"{VALID}\n{NO_QUERY}\n",
         capture_output=True,
