@@ -130,6 +130,11 @@ _CAUSES = (
         "whether this machine resolves names at all.",
     ),
     (
+        ("CA certificate bundle",),
+        "The file of trusted certificates is not there.",
+        "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE in the environment of this process names it.",
+    ),
+    (
         ("SSLError", "CERTIFICATE_VERIFY_FAILED", "CertificateError"),
         "The server's certificate is not trusted (TLS), or it speaks no TLS.",
         "Is the address right? If a proxy of your company opens TLS, set REQUESTS_CA_BUNDLE to "

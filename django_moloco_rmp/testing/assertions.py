@@ -18,6 +18,7 @@ from django_moloco_rmp.events import (
     Money,
     PersonalizationMode,
     as_items,
+    shorten_page_id,
 )
 from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.testing.capture import Dropped
@@ -28,6 +29,7 @@ Amount = Money | Decimal | int | str
 _ANY: Final[Any] = object()
 _LISTED = 20
 _MONEY = ("revenue", "shipping_charge")
+_PAGES = ("page_id", "referrer_page_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ def _expected(name: str, value: Any) -> Any:
         return as_items(value)
     if name in _MONEY:
         return _money(name, value)
+    if name in _PAGES:
+        return shorten_page_id(value)
     if name == "timestamp" and isinstance(value, datetime):
         return int(value.timestamp() * 1000)
     return value

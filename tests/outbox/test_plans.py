@@ -105,6 +105,15 @@ def test_what_monitoring_asks_is_read_off_an_index(busy_table: None) -> None:
         assert "moloco_rmp_" in plan
 
 
+def test_an_idle_relay_asks_the_index_even_after_a_backlog_that_statistics_remember() -> None:
+    record_many(3_000)
+    update_statistics()
+    OutboxEvent.objects.update(state=State.SENT, finished_at=DatabaseNow())
+    (look,) = plans(lambda: Outbox("default").has_due())
+    assert "moloco_rmp_due" in look
+    assert SORTING[connection.vendor] not in look
+
+
 def test_what_became_of_events_is_written_by_key(busy_table: None) -> None:
     outbox = Outbox("default")
     OutboxEvent.objects.filter(pk__in=range(0, 100_000, 2)).update(keeps_id=True)

@@ -27,7 +27,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _EPILOG = """\
 example:
-  echo '{"id": "1", "event_type": "SEARCH"}' | manage.py moloco_validate -
+  echo '{"id": "1", "event_type": "HOME", "channel_type": "SITE"}' | manage.py moloco_validate -
 
   line 1: timestamp: must be an int of milliseconds, not NoneType.
     Pass int(moment.timestamp() * 1000).
@@ -51,9 +51,9 @@ class Command(BaseCommand):
     """Checks events in a file, one line at a time."""
 
     help = (
-        "Checks events offline, by the rules that the package applies before it sends one. The "
-        "file has one event in each line, as the JSON body that is posted to Moloco. Of an invalid "
-        "event the first fault is named, with its line, its field, the rule and the fix."
+        "Checks events offline, by the rules that the package applies before it sends one.\n"
+        "The file has one event in each line, as the JSON body that is posted to Moloco. Of an\n"
+        "invalid event the first fault is named, with its line, its field, the rule and the fix."
     )
     # It reads nothing but the file.
     requires_system_checks = ()
