@@ -29,6 +29,10 @@ DEFAULT = "default"
 
 _T = TypeVar("_T")
 _CIRCUIT = tuple(each.name for each in fields(Circuit))
+_NOTES = (
+    *("last_success_at", "last_error_at", "last_status", "last_error", "relay_seen_at"),
+    *("delivered", "rejected", "retried", "dropped"),
+)
 _PACE = {each.name: f"pace_{each.name}" for each in fields(Pace)}
 
 
@@ -128,6 +132,10 @@ class Gate:
         if not self._row.exists():
             self.change(lambda held: None)
         return self._read()
+
+    def noted(self) -> dict[str, Any]:
+        """Return the columns which nobody decides by; none if nothing has passed the gate yet."""
+        return self._row.values(*_NOTES).first() or {}
 
     def note(self, columns: Callable[[Any], dict[str, Any]]) -> None:
         """

@@ -30,7 +30,7 @@ from django_moloco_rmp.senders import Grant, Job, Result, Senders
 from django_moloco_rmp.settlement import Settlement, Tally
 from django_moloco_rmp.wire import clamp_timestamp
 
-__all__ = ["Relay", "Tally", "relay_from_settings"]
+__all__ = ["Relay", "Tally", "client_from_settings", "relay_from_settings"]
 
 logger = logging.getLogger("django_moloco_rmp")
 
@@ -382,6 +382,27 @@ def _job(event: Claimed, grant: Grant, held: Held, slots: Slots, number: int) ->
     return Job(event, grant, start, min(start + SLOT / SECOND, grant.start_before))
 
 
+def client_from_settings() -> EventClient:
+    """
+    Return a client for the platform of the settings.
+
+    :raises ImproperlyConfigured: the settings are at fault
+    """
+    settings = get_settings()
+    try:
+        return EventClient(
+            settings.platform_id,
+            settings.api_key,
+            platform_name=settings.platform_name,
+            domain_suffix=settings.domain_suffix,
+            base_url=settings.base_url,
+            timeout=settings.timeout,
+            pool_size=settings.concurrency,
+        )
+    except ValueError as error:
+        raise ImproperlyConfigured(f"MOLOCO_RMP: {error}.") from None
+
+
 def relay_from_settings(
     using: str, *, bell: Bell | None = None, drain_seconds: float = 20.0
 ) -> Relay:
@@ -394,18 +415,7 @@ def relay_from_settings(
     :raises ImproperlyConfigured: the settings are at fault
     """
     settings = get_settings()
-    try:
-        client = EventClient(
-            settings.platform_id,
-            settings.api_key,
-            platform_name=settings.platform_name,
-            domain_suffix=settings.domain_suffix,
-            base_url=settings.base_url,
-            timeout=settings.timeout,
-            pool_size=settings.concurrency,
-        )
-    except ValueError as error:
-        raise ImproperlyConfigured(f"MOLOCO_RMP: {error}.") from None
+    client = client_from_settings()
     fingerprint = salted_hmac(__name__, f"{client.url} {settings.api_key}", algorithm="sha256")
     return Relay(
         Outbox(using),

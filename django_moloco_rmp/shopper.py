@@ -271,7 +271,7 @@ class Shopper:
         return True, mode
 
     def _identifiers(self, settings: Settings, cannot_wait: bool) -> dict[str, str]:
-        key = derive_key(settings.hash_key or django_settings.SECRET_KEY)
+        key = identifier_key(settings)
         found: dict[str, str] = {}
         user_id = self._user_id(settings, cannot_wait)
         if user_id is not None:
@@ -338,6 +338,11 @@ class Shopper:
             if len(language) == 2 and language.isascii() and language.isalpha():
                 return language
         return None
+
+
+def identifier_key(settings: Settings) -> bytes:
+    """Return the key that shoppers' identifiers are hashed with: of HASH_KEY, else SECRET_KEY."""
+    return derive_key(settings.hash_key or django_settings.SECRET_KEY)
 
 
 def _authenticated_user(request: Any) -> Any:
