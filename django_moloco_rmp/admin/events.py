@@ -40,7 +40,7 @@ from django_moloco_rmp.admin.masks import (
     masked_message,
     may_see_bodies,
 )
-from django_moloco_rmp.backlog import MOST_COUNTED, Backlog
+from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import default_alias
@@ -52,6 +52,8 @@ _KNOWN = frozenset({"q", "p", "all", BACK, *(each.parameter_name for each in _FI
 _MOST_KEY = 2**63 - 1
 _MOST_DIGITS = 19
 _SHORT = 80
+#: The confirmation counts so far.
+_MOST_TOLD = 100_000
 
 
 class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -305,13 +307,13 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
 
     def _confirmation(self, request: HttpRequest, rows: Any, present: int) -> Any:
-        found = rows[: MOST_COUNTED + 1].count()
+        found = rows[: _MOST_TOLD + 1].count()
         if not found:
             text = gettext("Nothing to discard: delivered events, and those being sent, stay.")
             self.message_user(request, text, messages.WARNING)
             return None
-        is_more = found > MOST_COUNTED
-        count = _number(min(found, MOST_COUNTED))
+        is_more = found > _MOST_TOLD
+        count = _number(min(found, _MOST_TOLD))
         if is_more:
             title = gettext("Discard more than %s events?") % count
         else:

@@ -70,6 +70,11 @@ class EventList(ChangeList):
 
     window: Window | None = None
 
+    @property
+    def count_text(self) -> str:
+        """How many were counted, for a person."""
+        return formats.number_format(self.result_count, force_grouping=True)
+
     def get_queryset(self, request: Any, exclude_parameters: Any = None) -> Any:
         """Return the events that are listed."""
         queryset = super().get_queryset(request, exclude_parameters)
