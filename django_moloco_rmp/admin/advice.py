@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from django_moloco_rmp.admin.durations import ago, span
 from django_moloco_rmp.conf import Problem, Settings
@@ -82,13 +82,21 @@ def _failing(status: Status) -> Headline:
         Reason.REJECTIONS: gettext("Event after event is refused: the mapping looks broken"),
     }
     if status.state is State.OPEN:
-        text = gettext("Delivery is suspended after %s failures in a row; nothing is lost.")
+        text = ngettext(
+            "Delivery is suspended after %(count)d failure; nothing is lost.",
+            "Delivery is suspended after %(count)d failures in a row; nothing is lost.",
+            status.failures,
+        )
     else:
-        text = gettext("After %s failures in a row the next try waits; nothing is lost.")
+        text = ngettext(
+            "After %(count)d failure the next try waits; nothing is lost.",
+            "After %(count)d failures in a row the next try waits; nothing is lost.",
+            status.failures,
+        )
     return Headline(
         tone,
         titles.get(status.reason, gettext("Delivery fails")),
-        text % status.failures,
+        text % {"count": status.failures},
         _REPAIRS.get(status.reason, lambda: ())(),
     )
 
@@ -134,7 +142,9 @@ def _relay_steps(settings: Settings | None) -> tuple[str, ...]:
     if relay == "thread":
         return (
             gettext("The relay runs in the web process, and starts with the next event."),
-            gettext("In production, run manage.py moloco_relay beside it: it works without events."),
+            gettext(
+                "In production, run manage.py moloco_relay beside it: it works without events."
+            ),
         )
     if relay == "off":
         return (gettext("RELAY is 'off': set it to 'thread', or run manage.py moloco_relay."),)
@@ -159,5 +169,5 @@ def drain(status: Status) -> str:
         return gettext("nothing waits")
     seconds = status.drain_seconds
     if seconds is None:
-        return gettext("cannot be told now")
+        return gettext("not known yet")
     return gettext("about %s") % span(max(1, seconds))

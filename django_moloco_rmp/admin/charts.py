@@ -52,6 +52,7 @@ class Column:
     parts: tuple[Part, ...]
     label: str
     title: str
+    total: int
     when: str
     figures: tuple[str, ...]
 
@@ -65,6 +66,7 @@ class Column:
         *,
         label: str,
         title: str,
+        total: int,
         when: str,
         figures: tuple[str, ...],
     ) -> Self:
@@ -83,6 +85,7 @@ class Column:
             tuple(parts),
             label,
             title,
+            total,
             when,
             figures,
         )

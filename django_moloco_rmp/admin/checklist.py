@@ -61,12 +61,14 @@ class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         now = gate.look().now
         found = delivered(using)
         everything = total(found)
-        row = GateRow._base_manager.using(using).values(*_SAMPLE, "reason", "last_success_at").get(
-            pk=DEFAULT
+        row = (
+            GateRow._base_manager.using(using)
+            .values(*_SAMPLE, "reason", "last_success_at")
+            .get(pk=DEFAULT)
         )
         ticked = [_shown(tick, now) for tick in ticks(found)]
         open_ones = [each for each in ticked if each["state"] == "open"]
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Integration checklist"),
@@ -100,9 +102,7 @@ class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _dashboard_url(self) -> str:
         """Return its address, blank where this site has none."""
         try:
-            return reverse(
-                "admin:moloco_rmp_gate_changelist", current_app=self.admin_site.name
-            )
+            return reverse("admin:moloco_rmp_gate_changelist", current_app=self.admin_site.name)
         except NoReverseMatch:
             return ""
 

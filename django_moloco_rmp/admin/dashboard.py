@@ -21,6 +21,7 @@ from django_moloco_rmp.admin.durations import ago, moment, span
 from django_moloco_rmp.admin.figures import LABELS, PERIODS, figures, number
 from django_moloco_rmp.admin.grouping import grouped
 from django_moloco_rmp.admin.masks import masked_message
+from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.counts import HOUR
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.gate import DEFAULT, Gate, Held
@@ -32,6 +33,9 @@ from django_moloco_rmp.status import read_status
 
 _MOST_GROUPS = 5
 _REFRESH_SECONDS = 10
+# A page that refreshes by itself looks less closely than moloco_status.
+_MOST_COUNTED = 50_000
+_MOST_LOOKED_AT = 1_000
 
 
 def _pause(held: Held) -> None:
@@ -94,11 +98,9 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise PermissionDenied
         period = request.GET.get("period", "")
         context = self._standing(request, period if period in PERIODS else "day")
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         if request.GET.get("fragment") == "1":
-            response = TemplateResponse(
-                request, "admin/moloco_rmp/gate/standing.html", context
-            )
+            response = TemplateResponse(request, "admin/moloco_rmp/gate/standing.html", context)
         else:
             context |= {
                 **self.admin_site.each_context(request),
@@ -111,9 +113,7 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "checklist_url": self._url("hourlycount_changelist"),
                 **(extra_context or {}),
             }
-            response = TemplateResponse(
-                request, "admin/moloco_rmp/gate/change_list.html", context
-            )
+            response = TemplateResponse(request, "admin/moloco_rmp/gate/change_list.html", context)
         response["Cache-Control"] = "no-store"
         return response
 
@@ -143,9 +143,7 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _url(self, name: str, *args: Any) -> str:
         """Return an address, blank where this site has no such page."""
         try:
-            return reverse(
-                f"admin:moloco_rmp_{name}", args=args, current_app=self.admin_site.name
-            )
+            return reverse(f"admin:moloco_rmp_{name}", args=args, current_app=self.admin_site.name)
         except NoReverseMatch:
             return ""
 
@@ -154,7 +152,8 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         using = default_alias()
         problems = conf.problems()
         settings = None if problems else conf.get_settings()
-        status = read_status(using)
+        kept = Backlog(using, most_counted=_MOST_COUNTED, most_looked_at=_MOST_LOOKED_AT)
+        status = read_status(using, kept)
         backlog = status.backlog
         now = Gate(using).look().now
         counted = figures(using, period, now // HOUR)
@@ -213,9 +212,7 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     "status": group.status,
                     "count": number(group.count),
                     "types": ", ".join(sorted(group.event_types)),
-                    "url": f"{events_url}?state=rejected&message={group.key}"
-                    if events_url
-                    else "",
+                    "url": f"{events_url}?state=rejected&message={group.key}" if events_url else "",
                 }
                 for group in newest[:_MOST_GROUPS]
             ],

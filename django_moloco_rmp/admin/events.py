@@ -33,7 +33,7 @@ from django_moloco_rmp.admin.filters import (
     StatusFilter,
     TypeFilter,
 )
-from django_moloco_rmp.admin.listing import BACK, CappedPaginator, EventList
+from django_moloco_rmp.admin.listing import BEFORE, CappedPaginator, EventList, is_key
 from django_moloco_rmp.admin.masks import (
     MASK,
     masked_body,
@@ -48,9 +48,7 @@ from django_moloco_rmp.outbox import default_alias
 State = OutboxEvent.State
 _FILTERS = (StateFilter, TypeFilter, AgeFilter, StatusFilter, MessageFilter)
 #: What an address may hold; anything else is taken out of it before Django looks at it.
-_KNOWN = frozenset({"q", "p", "all", BACK, *(each.parameter_name for each in _FILTERS)})
-_MOST_KEY = 2**63 - 1
-_MOST_DIGITS = 19
+_KNOWN = frozenset({"q", "p", "all", BEFORE, *(each.parameter_name for each in _FILTERS)})
 _SHORT = 80
 #: The confirmation counts so far.
 _MOST_TOLD = 100_000
@@ -59,7 +57,7 @@ _MOST_TOLD = 100_000
 class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """What the outbox keeps. Nothing is added here, and nothing changed but by the actions."""
 
-    list_display = ("event_id", "event_type", "state_label", "status", "message", "recorded")
+    list_display = ("event_id", "event_type", "state_label", "status", "message", "age")
     list_filter = _FILTERS
     list_per_page = 50
     list_max_show_all = 200
@@ -70,6 +68,10 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_facets = admin.ShowFacets.NEVER
     paginator = CappedPaginator
     actions = ("resend", "export", "discard")
+    #: So many events are looked through for what no index finds.
+    window_size = 10_000
+    #: So many events are changed by one request.
+    step_size = 20_000
     fieldsets: ClassVar = (
         (None, {"fields": ("event_id", "event_type", "state_label", "recorded", "due")}),
         (_("What Moloco said"), {"fields": ("status", "whole_message", "attempts", "failures")}),
@@ -137,7 +139,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show the list, or do an action."""
         request.GET = _known(request.GET)  # type: ignore[assignment]
-        if request.method == "POST" and not all(map(_is_key, _selected(request))):
+        if request.method == "POST" and not all(map(is_key, _selected(request))):
             self.message_user(request, gettext("No such events."), messages.WARNING)
             return HttpResponseRedirect(request.get_full_path())
         response = super().changelist_view(request, extra_context)
@@ -150,20 +152,21 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """Show one event."""
-        request.GET = QueryDict()  # type: ignore[assignment]
+        request.GET = QueryDict()
         event = self.get_object(request, unquote(object_id))
         context = {"title": gettext("Event"), "moloco": self._offers(request, event)}
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         """Return an event, None if the key is none."""
-        if not _is_key(str(object_id)):
+        if not is_key(str(object_id)):
             return None
         return super().get_object(request, object_id)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """Show what was done to an event; bodies only to whom they may be shown."""
-        response = super().history_view(request, object_id, extra_context)
+        context = {"media": self.media, **(extra_context or {})}
+        response = super().history_view(request, object_id, context)
         entries = (getattr(response, "context_data", None) or {}).get("action_list", ())
         if not may_see_bodies(request):
             for entry in entries:
@@ -204,32 +207,41 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             name, label = "retried", gettext("to be tried again")
         return format_html('<span class="moloco-badge moloco-{}">{}</span>', name, label)
 
-    @admin.display(description=_("HTTP status"), empty_value="–")
+    @admin.display(description=_("HTTP status"))
     def status(self, event: Any) -> Any:
         """Return the status of the last answer."""
         return event.last_status
 
-    @admin.display(description=_("Moloco's message"), empty_value="–")
+    @admin.display(description=_("Moloco's message"))
     def message(self, event: Any) -> str:
         """Return the beginning of the last message."""
         return Truncator(self.whole_message(event)).chars(_SHORT)
 
-    @admin.display(description=_("message"), empty_value="–")
+    @admin.display(description=_("message"))
     def whole_message(self, event: Any) -> str:
         """Return the last message."""
         return event.last_error if event.may_see else masked_message(event.last_error)
+
+    @admin.display(description=_("recorded"))
+    def age(self, event: Any) -> str:
+        """Return how long ago the event was recorded."""
+        return ago(_seconds(event, "created_at"))
 
     @admin.display(description=_("recorded"))
     def recorded(self, event: Any) -> str:
         """Return when the event was recorded."""
         return _when(_seconds(event, "created_at"))
 
-    @admin.display(description=_("due"), empty_value="–")
+    @admin.display(description=_("next try"))
     def due(self, event: Any) -> str:
         """Return when the event is sent, or what became of it."""
         if event.state != State.PENDING:
-            seconds = _seconds(event, "finished_at") if event.finished_at else None
-            return "" if seconds is None else gettext("no more, since %s") % _when(seconds)
+            if not event.finished_at:
+                return ""
+            since = _when(_seconds(event, "finished_at"))
+            is_sent = event.state == State.SENT
+            text = gettext("none: delivered %s") if is_sent else gettext("none: rejected %s")
+            return text % since
         seconds = _seconds(event, "available_at")
         if seconds >= 0:
             return gettext("now")
@@ -237,7 +249,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return gettext("being sent; if nothing comes of that, in %s") % span(-seconds)
         return gettext("in %s") % span(-seconds)
 
-    @admin.display(description=_("shopper"), empty_value="–")
+    @admin.display(description=_("shopper"))
     def shopper(self, event: Any) -> str:
         """Return what identifies the shopper."""
         return event.identifier if event.may_see or not event.identifier else MASK
@@ -264,17 +276,17 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Make rejected events pending again."""
         using = queryset.db
         present, since = steps.started(request, using)
-        rows = queryset.filter(
-            state=State.REJECTED, finished_at__lte=steps.before(since, present)
+        rows = queryset.filter(state=State.REJECTED, finished_at__lte=steps.before(since, present))
+        step = steps.take(
+            request, rows[: self.step_size + 1], self.step_size, Backlog(using).resend
         )
-        step = steps.take(request, rows, since, Backlog(using).resend)
         message = ngettext(
             "%(count)s rejected event is sent again.",
             "%(count)s rejected events are sent again.",
             step.done,
         )
         self._wake(using)
-        return self._stepped(request, "resend", step, message, journal.CHANGE)
+        return self._stepped(request, "resend", step, since, message, journal.CHANGE)
 
     @admin.action(description=_("Discard for good"), permissions=["discard"])
     def discard(self, request: HttpRequest, queryset: Any) -> Any:
@@ -284,11 +296,13 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         rows = discardable(queryset).filter(created_at__lte=steps.before(since, present))
         if request.POST.get("confirmed") != "yes":
             return self._confirmation(request, rows, present)
-        step = steps.take(request, rows, since, partial(discard, using))
+        step = steps.take(
+            request, rows[: self.step_size + 1], self.step_size, partial(discard, using)
+        )
         message = ngettext(
             "%(count)s event is discarded.", "%(count)s events are discarded.", step.done
         )
-        return self._stepped(request, "discard", step, message, journal.DELETION)
+        return self._stepped(request, "discard", step, since, message, journal.DELETION)
 
     @admin.action(description=_("Export as JSON lines"), permissions=["export"])
     def export(self, request: HttpRequest, queryset: Any) -> Any:
@@ -317,15 +331,21 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if is_more:
             title = gettext("Discard more than %s events?") % count
         else:
-            title = ngettext(
-                "Discard %(count)s event?", "Discard %(count)s events?", found
-            ) % {"count": count}
+            title = ngettext("Discard %(count)s event?", "Discard %(count)s events?", found) % {
+                "count": count
+            }
         return self._page(
             request, "discard.html", "discard", title=title, since=present, is_more=is_more
         )
 
     def _stepped(
-        self, request: HttpRequest, action: str, step: steps.Step, message: str, flag: int
+        self,
+        request: HttpRequest,
+        action: str,
+        step: steps.Step,
+        since: int,
+        message: str,
+        flag: int,
     ) -> Any:
         """Tell how far it came, and go on if there is more."""
         text = message % {"count": _number(step.done)}
@@ -333,10 +353,10 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             self._note(request, text, flag)
             self.message_user(request, text, messages.SUCCESS)
             return None
-        return self._page(request, "step.html", action, title=text, step=step, since=step.since)
+        return self._page(request, "step.html", action, title=text, step=step, since=since)
 
     def _page(self, request: HttpRequest, template: str, action: str, **context: Any) -> Any:
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(
             request,
             f"admin/moloco_rmp/outboxevent/{template}",
@@ -375,7 +395,8 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise PermissionDenied
         event = self.get_object(request, unquote(object_id))
         if event is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            self.message_user(request, gettext("No such events."), messages.WARNING)
+            return HttpResponseRedirect(self._url("changelist"))
         if event.state != State.REJECTED:
             text = gettext("This event is not rejected, so there is nothing to correct.")
             self.message_user(request, text, messages.WARNING)
@@ -386,7 +407,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             if after is not None:
                 return self._corrected(request, event, after)
             form.add_error(None, gettext("This event has changed meanwhile: open it again."))
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Correct and resend"),
@@ -409,14 +430,10 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             f"{gettext('Before')}: {masked_body(event.payload)}",
             f"{gettext('After')}: {masked_body(after)}",
         )
-        journal.note(
-            request, OutboxEvent, str(event), "\n".join((text, *versions)), key=event.pk
-        )
+        journal.note(request, OutboxEvent, str(event), "\n".join((text, *versions)), key=event.pk)
         self._wake(default_alias())
         self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", quote(event.pk)))
-
-
 
 
 def _known(query: QueryDict) -> QueryDict:
@@ -431,11 +448,6 @@ def _known(query: QueryDict) -> QueryDict:
 
 def _selected(request: HttpRequest) -> list[str]:
     return request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
-
-
-def _is_key(text: str) -> bool:
-    is_number = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
-    return is_number and int(text) <= _MOST_KEY
 
 
 def _seconds(event: Any, column: str) -> float:

@@ -60,6 +60,7 @@ class Figures:
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     outcomes: tuple[tuple[str, str], ...]
+    most: str
     is_empty: bool
 
 
@@ -88,6 +89,7 @@ def figures(using: str, period: str, hour: int) -> Figures:
         hours.setdefault(at, Counter())[outcome] += count
         totals[outcome] += count
     most = max((sum(each.values()) for each in types.values()), default=0)
+    columns = _columns(hours, first, hour, width, period) if width else []
     return Figures(
         period,
         _moment(first, "week" if period == "week" else "hour"),
@@ -96,8 +98,9 @@ def figures(using: str, period: str, hour: int) -> Figures:
             for name, label in OUTCOMES.items()
         ),
         tuple(_row(name, types[name], most) for name in sorted(types, key=_place)),
-        tuple(_columns(hours, first, hour, width, period)) if width else (),
+        tuple(columns),
         tuple((name, str(label)) for name, label in OUTCOMES.items()),
+        number(max((column.total for column in columns), default=0)),
         not totals,
     )
 
@@ -154,6 +157,7 @@ def _columns(
                 most,
                 label=label,
                 title=title,
+                total=sum(counts.values()),
                 when=_moment(at, "week_hour" if period == "week" else "hour"),
                 figures=tuple(number(counts[name]) for name in OUTCOMES),
             )
@@ -163,7 +167,7 @@ def _columns(
 
 def _offset(hour: int) -> int:
     """Return how many hours the local time is ahead of UTC."""
-    return round(_local(hour).utcoffset().total_seconds() / _HOUR)  # type: ignore[union-attr]
+    return round(_local(hour).utcoffset().total_seconds() / _HOUR)
 
 
 def _local(hour: int) -> Any:

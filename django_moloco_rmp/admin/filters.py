@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from django_moloco_rmp.admin.grouping import Grouped, grouped
 from django_moloco_rmp.choices import EventType
 from django_moloco_rmp.database import DatabaseNow
-from django_moloco_rmp.admin.grouping import Grouped, grouped
 from django_moloco_rmp.models import OutboxEvent
 
 State = OutboxEvent.State
@@ -38,7 +38,11 @@ class StateFilter(ChoiceFilter):
     title = _("state")
     parameter_name = "state"
     is_indexed = True
-    states = {"pending": State.PENDING, "rejected": State.REJECTED, "sent": State.SENT}
+    states: ClassVar[dict[str, State]] = {
+        "pending": State.PENDING,
+        "rejected": State.REJECTED,
+        "sent": State.SENT,
+    }
 
     def lookups(self, request: Any, model_admin: Any) -> Any:
         """Return the states."""
@@ -76,7 +80,7 @@ class AgeFilter(ChoiceFilter):
 
     title = _("age")
     parameter_name = "age"
-    ages = {
+    ages: ClassVar[dict[str, tuple[timedelta, Any]]] = {
         "hour": (timedelta(hours=1), _("Within the last hour")),
         "day": (timedelta(days=1), _("Within the last day")),
         "week": (timedelta(days=7), _("Within the last week")),
@@ -103,7 +107,7 @@ class StatusFilter(ChoiceFilter):
 
     title = _("HTTP status")
     parameter_name = "status"
-    statuses = {
+    statuses: ClassVar[dict[str, dict[str, Any]]] = {
         "400": {"last_status": 400},
         "413": {"last_status": 413},
         "422": {"last_status": 422},
@@ -113,7 +117,7 @@ class StatusFilter(ChoiceFilter):
         "other": {"last_status__range": (300, 399)},
         "none": {"last_status__isnull": True},
     }
-    labels = {
+    labels: ClassVar[dict[str, Any]] = {
         "401-405": _("401 to 405 (settings)"),
         "5xx": _("500 to 599 (their server)"),
         "other": _("300 to 399 (redirected)"),

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-MOST_LOOKED_AT = 10_000
+MOST_LOOKED_AT = 5_000
 #: Messages that a filter takes; beyond that they are no group but noise.
 _MOST_TEXTS = 500
 _VARIABLE = re.compile(r"[\w-]*\d[\w-]*")
@@ -51,9 +51,7 @@ def grouped(rejected: Any) -> Grouped:
     :param rejected: a queryset of theirs
     """
     columns = ("last_error", "last_status", "event_type", "finished_at")
-    rows = list(
-        rejected.order_by("-finished_at").values_list(*columns)[: MOST_LOOKED_AT + 1]
-    )
+    rows = list(rejected.order_by("-finished_at").values_list(*columns)[: MOST_LOOKED_AT + 1])
     groups: dict[tuple[int | None, str], Group] = {}
     known: dict[str, str] = {}
     for text, status, event_type, finished_at in rows[:MOST_LOOKED_AT]:

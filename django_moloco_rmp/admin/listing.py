@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.paginator import Page, Paginator
 from django.db.models import Q
 from django.utils import formats
@@ -22,11 +22,10 @@ from django_moloco_rmp.models import OutboxEvent
 
 #: Counts of a list end here.
 MOST_COUNTED = 10_000
-#: So many events are looked through for what no index finds.
-WINDOW = 20_000
-#: Names of the window in a query string: how many windows back it is.
-BACK = "back"
-_FURTHEST = 500
+#: The parameter of an address that says at which event the window begins.
+BEFORE = "before"
+_MOST_KEY = 2**63 - 1
+_MOST_DIGITS = 19
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -34,7 +33,8 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def _counted(self) -> int:
-        return int(self.object_list.all()[: MOST_COUNTED + 1].count())
+        rows: Any = self.object_list
+        return int(rows.all()[: MOST_COUNTED + 1].count())
 
     @property
     def is_capped(self) -> bool:
@@ -53,7 +53,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was looked through: so many events; links to the windows before and after it."""
+    """What was looked through: so many events; links to the next window and to the first one."""
 
     size: int
     older: str
@@ -91,7 +91,20 @@ class EventList(ChangeList):
             queryset = queryset.filter(self._within(request))
         return queryset
 
-    def get_ordering(self, request: Any, queryset: Any) -> list[str]:
+    def get_filters_params(self, params: Any = None) -> Any:
+        """Return what filters take, which the window is not."""
+        found = super().get_filters_params(params)
+        found.pop(BEFORE, None)
+        return found
+
+    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
+        """Return an address; another filter begins at the newest events again."""
+        changes = new_params or {}
+        if PAGE_VAR not in changes and BEFORE not in changes:
+            changes = {**changes, BEFORE: None}
+        return super().get_query_string(changes, remove)
+
+    def get_ordering(self, request: Any, queryset: Any) -> list[Any]:
         """Return an order that an index serves: newest first."""
         return ["-id"] if self._state() is None else ["-available_at", "-id"]
 
@@ -106,28 +119,36 @@ class EventList(ChangeList):
 
     def _within(self, request: Any) -> Q:
         """Return what limits the list to the window that the address asks for."""
-        back = _number(request.GET.get(BACK))
-        newest = self._boundary(back * WINDOW) if back else None
-        oldest = self._boundary((back + 1) * WINDOW)
+        newest = self._row(request.GET.get(BEFORE))
+        oldest = self._boundary(newest)
         self.window = None
-        if back or oldest is not None:
+        if newest is not None or oldest is not None:
             self.window = Window(
-                WINDOW,
-                self.get_query_string({BACK: back + 1}) if oldest is not None else "",
-                self.get_query_string({BACK: back - 1 or None}) if back else "",
+                self._size,
+                "" if oldest is None else self.get_query_string({BEFORE: oldest["id"]}),
+                "" if newest is None else self.get_query_string(),
             )
-        if back and newest is None:
-            return Q(pk__in=[])
         limits = Q() if newest is None else self._up_to(newest)
         return limits if oldest is None else limits & self._after(oldest)
 
-    def _boundary(self, offset: int) -> dict[str, Any] | None:
-        """Return where the event stands that so many come before; None if there is none."""
+    @property
+    def _size(self) -> int:
+        return int(self.model_admin.window_size)
+
+    @property
+    def _rows(self) -> Any:
         state = self._state()
-        rows = self.root_queryset.order_by(*self.get_ordering(None, None))
-        if state is not None:
-            rows = rows.filter(state=state)
-        return next(iter(rows.values("available_at", "id")[offset : offset + 1]), None)
+        rows = self.root_queryset if state is None else self.root_queryset.filter(state=state)
+        return rows.order_by(*self.get_ordering(None, None)).values("available_at", "id")
+
+    def _row(self, key: str | None) -> dict[str, Any] | None:
+        """Return where a window begins; None for the newest, or if that event has gone on."""
+        return self._rows.filter(pk=key).first() if key is not None and is_key(key) else None
+
+    def _boundary(self, newest: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return where the next window begins; None if this is the last one."""
+        rows = self._rows if newest is None else self._rows.filter(self._up_to(newest))
+        return next(iter(rows[self._size : self._size + 1]), None)
 
     def _up_to(self, row: dict[str, Any]) -> Q:
         if self._state() is None:
@@ -153,5 +174,7 @@ def _page_id(term: str) -> str:
     return f'"page_id":{json.dumps(term)[:-1]}'
 
 
-def _number(text: str | None) -> int:
-    return min(int(text), _FURTHEST) if text and text.isascii() and text.isdecimal() else 0
+def is_key(text: str) -> bool:
+    """Return whether a text can be the key of an event."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    return is_number and int(text) <= _MOST_KEY

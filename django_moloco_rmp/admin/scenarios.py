@@ -19,7 +19,14 @@ from django_moloco_rmp.counts import DELIVERED
 from django_moloco_rmp.gate import DEFAULT
 from django_moloco_rmp.models import HourlyCount
 
-_SUMS = ("count", "with_user_id", "with_persistent_id", "with_both", "with_page_id", "with_referrer")
+_SUMS = (
+    "count",
+    "with_user_id",
+    "with_persistent_id",
+    "with_both",
+    "with_page_id",
+    "with_referrer",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ def delivered(using: str) -> dict[str, Delivered]:
     rows = HourlyCount._base_manager.using(using).filter(
         destination=DEFAULT, outcome=DELIVERED, count__gt=0
     )
-    sums: dict[str, dict[str, Any]] = {
+    sums: dict[str, Any] = {
         row["event_type"]: row
         for row in rows.values("event_type").annotate(
             **{f"sum_{name}": Sum(name) for name in _SUMS},

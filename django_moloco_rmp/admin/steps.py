@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.gate import Gate
 
-STEP = 20_000
 SINCE, DONE = "moloco_since", "moloco_done"
 _MOST = 2**62
 
@@ -25,7 +23,6 @@ _MOST = 2**62
 class Step:
     """What one request did: so many in all so far, and whether there is more."""
 
-    since: int
     done: int
     is_last: bool
 
@@ -46,13 +43,20 @@ def before(since: int, present: int) -> Any:
     return DatabaseNow() - timedelta(microseconds=max(0, present - since))
 
 
-def take(request: Any, rows: Any, since: int, work: Callable[[Sequence[int]], Iterator[int]]) -> Step:
-    """Do one step with the first of some events."""
-    keys = list(rows.values_list("pk", flat=True)[: STEP + 1])
-    count = sum(work(keys[:STEP]))
+def take(
+    request: Any, rows: Any, size: int, work: Callable[[Sequence[int]], Iterator[int]]
+) -> Step:
+    """
+    Do one step.
+
+    :param rows: one more than fit into a step, if there are more
+    :param size: of a step
+    """
+    keys = list(rows.values_list("pk", flat=True))
+    count = sum(work(keys[:size]))
     # Without any progress there will not be any next time.
-    is_last = len(keys) <= STEP or not count
-    return Step(since, _number(request.POST.get(DONE)) + count, is_last)
+    is_last = len(keys) <= size or not count
+    return Step(_number(request.POST.get(DONE)) + count, is_last)
 
 
 def _number(text: str | None) -> int:
