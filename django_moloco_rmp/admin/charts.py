@@ -44,7 +44,7 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of several parts, the first at the bottom; ``when`` and ``figures`` tell the same."""
+    """A column of several parts, the first at the bottom; ``figures`` are the same to read."""
 
     x: str
     width: str

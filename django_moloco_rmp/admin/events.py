@@ -277,9 +277,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         using = queryset.db
         present, since = steps.started(request, using)
         rows = queryset.filter(state=State.REJECTED, finished_at__lte=steps.before(since, present))
-        step = steps.take(
-            request, rows[: self.step_size + 1], self.step_size, Backlog(using).resend
-        )
+        step = self._take(request, rows, Backlog(using).resend)
         message = ngettext(
             "%(count)s rejected event is sent again.",
             "%(count)s rejected events are sent again.",
@@ -296,9 +294,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         rows = discardable(queryset).filter(created_at__lte=steps.before(since, present))
         if request.POST.get("confirmed") != "yes":
             return self._confirmation(request, rows, present)
-        step = steps.take(
-            request, rows[: self.step_size + 1], self.step_size, partial(discard, using)
-        )
+        step = self._take(request, rows, partial(discard, using))
         message = ngettext(
             "%(count)s event is discarded.", "%(count)s events are discarded.", step.done
         )
@@ -319,6 +315,9 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "Cache-Control": "no-store",
             },
         )
+
+    def _take(self, request: HttpRequest, rows: Any, work: Any) -> steps.Step:
+        return steps.take(request, rows[: self.step_size + 1], self.step_size, work)
 
     def _confirmation(self, request: HttpRequest, rows: Any, present: int) -> Any:
         found = rows[: _MOST_TOLD + 1].count()

@@ -167,7 +167,8 @@ def _columns(
 
 def _offset(hour: int) -> int:
     """Return how many hours the local time is ahead of UTC."""
-    return round(_local(hour).utcoffset().total_seconds() / _HOUR)
+    seconds: float = _local(hour).utcoffset().total_seconds()
+    return round(seconds / _HOUR)
 
 
 def _local(hour: int) -> Any:

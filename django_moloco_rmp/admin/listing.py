@@ -133,7 +133,8 @@ class EventList(ChangeList):
 
     @property
     def _size(self) -> int:
-        return int(self.model_admin.window_size)
+        admin: Any = self.model_admin
+        return int(admin.window_size)
 
     @property
     def _rows(self) -> Any:
