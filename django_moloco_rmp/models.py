@@ -96,6 +96,12 @@ class OutboxEvent(models.Model):
             models.Index(fields=["state", "available_at", "id"], name="moloco_rmp_due"),
             models.Index(fields=["state", "finished_at"], name="moloco_rmp_finished"),
         ]
+        permissions: ClassVar = [
+            ("view_event_body", _("Can see bodies and identifiers of events")),
+            ("resend_event", _("Can resend rejected events")),
+            ("correct_event", _("Can correct a rejected event and resend it")),
+            ("discard_event", _("Can discard events that were not delivered")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.event_id}"
@@ -161,7 +167,12 @@ class Gate(models.Model):
 
     class Meta:
         verbose_name = _("gate")
-        verbose_name_plural = _("gates")
+        # What the admin shows of it.
+        verbose_name_plural = _("dashboard")
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("operate_circuit", _("Can pause and resume delivery, and have it tried at once")),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -200,7 +211,9 @@ class HourlyCount(models.Model):
 
     class Meta:
         verbose_name = _("hourly count")
-        verbose_name_plural = _("hourly counts")
+        # What the admin shows of them.
+        verbose_name_plural = _("integration checklist")
+        default_permissions = ("view",)
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["destination", "hour", "event_type", "outcome"],

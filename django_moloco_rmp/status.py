@@ -58,11 +58,12 @@ class Status:
         return count.number / self.rate
 
 
-def read_status(using: str) -> Status:
+def read_status(using: str, backlog: Backlog | None = None) -> Status:
     """
     Return how the destination of one database stands, without a lock.
 
     :param using: the database's alias
+    :param backlog: of that database, with limits of its own
     :raises django.db.Error: the database failed
     """
     gate = Gate(using)
@@ -82,7 +83,7 @@ def read_status(using: str) -> Status:
     is_probing = circuit.state in {State.BACKOFF, State.OPEN}
     probe_at = max(circuit.blocked_until, circuit.probe_until)
     return Status(
-        backlog=Backlog(using).summary(),
+        backlog=(backlog or Backlog(using)).summary(),
         state=circuit.state,
         reason=circuit.reason,
         failures=circuit.failures,
