@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -69,6 +70,9 @@ def run_one(options: argparse.Namespace) -> int:
     processes = importlib.import_module("tests.faults.processes")
     faults = importlib.import_module("tests.faults.registry").FAULTS
     connection = importlib.import_module("django.db").connection
+    # What the package says of the faults is not news here.
+    logging.getLogger("django_moloco_rmp").addHandler(logging.NullHandler())
+    logging.getLogger("django_moloco_rmp").propagate = False
     database = options.child
     keys = options.only.split(",")
     old = runner.setup_databases()
@@ -131,9 +135,10 @@ class Job(threading.Thread):
                 result = json.loads(line.removeprefix(_RESULT))
                 self.results.append(result)
                 said = result.get("error") or result["detail"]
-                line = f"{self._database} {result['key']}: {result['seconds']:.0f} s, {said}\n"
-            sys.stdout.write(line)
-            sys.stdout.flush()
+                shown = f"{self._database} {result['key']}: {result['seconds']:.0f} s, {said}"
+            else:
+                shown = line.rstrip()
+            print(shown, flush=True)
         process.wait()
         for key in set(self._keys) - {result["key"] for result in self.results}:
             self.results.append(

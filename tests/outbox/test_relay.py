@@ -409,7 +409,8 @@ def test_where_the_clock_is_ahead_of_the_databases_timestamps_follow_that_one(
     def ahead() -> int:
         return time.time_ns() // 1_000_000 + 600_000
 
-    Outbox("default").record(event("ahead", timestamp=ahead()), keeps_id=False)
+    record("ahead")
+    OutboxEvent.objects.update(payload=_with_timestamp(ahead()))
     with relay_to(sandbox.url, clock=ahead) as relay:
         assert relay.run(until_empty=True) == Tally(delivered=1)
     (call,) = sandbox.events()
