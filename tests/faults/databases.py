@@ -148,7 +148,7 @@ _FILL = {
     " (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) SELECT {values} FROM n",
 }
 _NAME = {
-    "sqlite": "printf('event-%%010d', i)",
+    "sqlite": "printf('event-%010d', i)",
     "postgresql": "'event-' || lpad(i::text, 10, '0')",
     "mysql": "concat('event-', lpad(i, 10, '0'))",
 }
@@ -229,8 +229,10 @@ def full_table(bench: Bench) -> Outcome:
         plan = _plan(lambda: outbox.claim(50, _LEASE))
         bench.say(f"idle poll {idle:.2f} ms: {idle_plan}")
         bench.say(f"claim of 50 {claim:.2f} ms: {plan}")
+        assert "moloco_rmp_due" in plan, plan
         for each in (idle_plan, plan):
-            assert "moloco_rmp_due" in each, each
+            # Where no row is pending both indexes are equally good for an idle poll.
+            assert "moloco_rmp_due" in each or "moloco_rmp_finished" in each, each
             assert not any(word in each for word in _SORTING), each
         assert claim < 50, f"a claim of 50 takes {claim:.1f} ms"
         assert idle < 20, f"a look takes {idle:.1f} ms"

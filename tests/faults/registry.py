@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults import clocks, crashes, databases, rates, vendor
+from tests.faults import clocks, crashes, databases, rates, soak, suites, vendor
 from tests.faults.bench import Bench, Outcome
 
 
@@ -53,4 +53,13 @@ FAULTS = (
     Fault("F19", "SIGTERM in the middle", crashes.terminated_relay),
     Fault("F21", "the shop's clock is wrong", clocks.wrong_clock),
     Fault("F22", "a million rows wait", databases.full_table, is_long_only=True),
+    Fault("F23", "Django's test runner", suites.test_runner, is_long_only=True),
+    Fault(
+        "F24",
+        "the outbox against its model",
+        suites.state_machine,
+        is_long_only=True,
+        is_patient=True,
+    ),
+    Fault("F25", "soak", soak.soak, is_long_only=True, is_patient=True),
 )
