@@ -2,8 +2,8 @@
 The long form of the fault tests: ``python -m tests.faults``.
 
 Each database gets processes of its own. Faults that keep the machine busy are run on one database
-after another, so that their figures can be compared; those that mostly wait, the soak among them,
-on all databases at the same time.
+after another, so that their figures can be compared; then those that mostly wait, and beside them
+the soak, on all databases at the same time.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def environment(database: str) -> dict[str, str]:
+def environment(database: str, purpose: str = "") -> dict[str, str]:
     """The environment for a database; raises MissingServiceError if it is not here."""
     service = DATABASES[database]
     found = {} if service is None else with_service.SERVICES[service]()
     if "TEST_DATABASE_URL" in found:
         # Not the database of a test run that may be on its way.
-        found["TEST_DATABASE_URL"] += "_" + database.replace("-", "_")
+        found["TEST_DATABASE_URL"] += f"_{database.replace('-', '_')}{purpose}"
     return {**os.environ, **found}
 
 
@@ -110,8 +110,15 @@ def run_one(options: argparse.Namespace) -> int:
 class Job(threading.Thread):
     """One database's process; what it finds out is collected, all else is passed on."""
 
-    def __init__(self, database: str, keys: Sequence[str], options: argparse.Namespace) -> None:
+    def __init__(
+        self,
+        database: str,
+        keys: Sequence[str],
+        options: argparse.Namespace,
+        purpose: str = "",
+    ) -> None:
         super().__init__()
+        self._purpose = purpose
         self.results: list[dict[str, Any]] = []
         self._database = database
         self._keys = keys
@@ -124,7 +131,7 @@ class Job(threading.Thread):
     def run(self) -> None:
         process = subprocess.Popen(
             self._command,
-            env=environment(self._database),
+            env=environment(self._database, self._purpose),
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -189,12 +196,14 @@ def main() -> int:
     wanted = options.only.split(",") if options.only else [fault.key for fault in faults]
     chosen = [fault for fault in faults if fault.key in wanted]
     busy = [fault.key for fault in chosen if not fault.is_patient]
-    patient = [fault.key for fault in chosen if fault.is_patient]
+    soaks = [fault.key for fault in chosen if fault.key == "F25"]
+    patient = [fault.key for fault in chosen if fault.is_patient and fault.key not in soaks]
     jobs = [Job(database, busy, options) for database in here] if busy else []
     for job in jobs:
         job.start()
         job.join()
     together = [Job(database, patient, options) for database in here] if patient else []
+    together += [Job(database, soaks, options, "_soak") for database in here] if soaks else []
     for job in together:
         job.start()
     for job in together:

@@ -107,7 +107,7 @@ def _locked(bench: Bench) -> Outcome:
 
 def lock_storm(bench: Bench) -> Outcome:
     """F16. Four relays and four shops at work on the same tables: no shop ever sees an error."""
-    count = bench.scale.of(25, 500)
+    count = bench.scale.of(15, 500)
     with Sandbox() as sandbox, bench.children() as crew:
         shops = [crew.shop() for _ in range(4)]
         calm = _sell(shops, count)
