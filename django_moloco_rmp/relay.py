@@ -45,6 +45,8 @@ _POLL_SHUT = 2.0
 # one, in which else nothing could ever begin.
 _MARGIN = 5.0
 _MARGIN_PART = 0.25
+# Milliseconds that the database's clock may seem behind because of the time it takes to ask.
+_ASKING = 50
 # Seconds within which a probe has to start.
 _PROBE_START = 2.0
 _PRUNE_SECONDS = 3600.0
@@ -85,7 +87,8 @@ class Relay:
     :param idle_seconds: after how long without an event no connection is kept, seconds
     :param max_qps: the most calls in any one second, of all relays together; None for no limit
     :param fingerprint: of what the calls are configured with; a new one is tried at once
-    :param clock: milliseconds since the epoch; no timestamp later than this is sent
+    :param clock: milliseconds since the epoch; no timestamp later than this is sent, nor later than
+        the database's time
     :param jitter: returns random numbers from 0 to 1
     :param bell: rung when there is something to do
     """
@@ -130,6 +133,8 @@ class Relay:
         self._dedupe = timedelta(days=dedupe_days)
         self._rejected = timedelta(days=rejected_days)
         self._clock = clock
+        # Milliseconds by which that clock is ahead of the database's.
+        self._ahead = 0
         self._results: list[Result] = []
         self._settle_at = 0.0
         self._look_at = 0.0
@@ -338,6 +343,8 @@ class Relay:
 
     def _decide(self, held: Held) -> _Turn:
         """Claim what the gate allows. Repeatable: it changes nothing but gate and outbox."""
+        ahead = self._clock() - held.now // 1000
+        self._ahead = ahead if ahead > _ASKING else 0
         held.notes |= {"relay_seen_at": held.now, **self._settlement.counts(held.now)}
         if not self._is_known and held.fingerprint != self._fingerprint:
             held.notes["fingerprint"] = self._fingerprint
@@ -405,7 +412,7 @@ class Relay:
         self._settlement.counted()
 
     def _send(self, payload: str) -> None:
-        self._post(clamp_timestamp(payload, self._clock()))
+        self._post(clamp_timestamp(payload, self._clock() - self._ahead))
 
 
 def _job(event: Claimed, grant: Grant, held: Held, slots: Slots, number: int) -> Job:

@@ -29,6 +29,8 @@ class Scale:
     """How much of it: the short form is for everybody's tests, the long one for the table."""
 
     is_long: bool
+    #: Seconds of the soak.
+    soak: float = 600.0
 
     def of(self, short: Any, long: Any) -> Any:
         """Return the one or the other."""

@@ -16,7 +16,7 @@ POLL_MAX = 5.0
 
 def four_relays(bench: Bench) -> Outcome:
     """F1. Four relays share a backlog: each event goes out once, at the first attempt."""
-    count = bench.scale.of(400, 10_000)
+    count = bench.scale.of(200, 10_000)
     # Rows of the shop's own ids stay, and so do their attempts.
     offered = bench.record_many(count, keeps_id=True)
     with Sandbox() as sandbox, bench.children() as crew:
@@ -35,8 +35,8 @@ def four_relays(bench: Bench) -> Outcome:
 
 def killed_relays(bench: Bench) -> Outcome:
     """F2. ``kill -9`` of a random relay, time and again: nothing is lost, few are sent twice."""
-    kills, batch, lease = bench.scale.of(3, 20), 10, 2.0
-    options = {"lease": lease, "batch_size": batch, "concurrency": 5, "timeout": [0.3, 0.3]}
+    kills, batch, lease = bench.scale.of(2, 20), 10, bench.scale.of(1.2, 2.0)
+    options = {"lease": lease, "batch_size": batch, "concurrency": 5, "timeout": [0.2, 0.2]}
     with Sandbox() as sandbox, bench.children() as crew:
         sandbox.fault({"delay": 0.03, "count": None})
         offered = bench.record_many(40 * kills)
@@ -96,9 +96,9 @@ def rollbacks(bench: Bench) -> Outcome:
 
 def stopped_relay(bench: Bench) -> Outcome:
     """F17. A relay sleeps through its lease; what it says afterwards changes nothing."""
-    lease, batch = bench.scale.of(1.5, 3.0), 10
+    lease, batch = bench.scale.of(1.0, 3.0), 10
     rounds = bench.scale.of(1, 5)
-    options = {"lease": lease, "batch_size": batch, "concurrency": 5, "timeout": [0.3, 0.3]}
+    options = {"lease": lease, "batch_size": batch, "concurrency": 5, "timeout": [0.2, 0.2]}
     offered: list[str] = []
     with Sandbox() as sandbox, bench.children() as crew:
         for _ in range(rounds):

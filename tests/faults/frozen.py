@@ -24,11 +24,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FrozenClock(Clock):
-    """The time in the place of the database's: seconds since a start a little ahead of now."""
+    """
+    The time in the place of the database's: seconds since a start.
 
-    def __init__(self) -> None:
-        # What is written by the real clock meanwhile is due at once.
-        self._start = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=10)
+    :param ahead: the start, minutes from now. What the real clock writes meanwhile is due at once
+        if the start is a little ahead.
+    """
+
+    def __init__(self, ahead: float) -> None:
+        self._start = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=ahead)
         self.seconds = 0.0
 
     @property
@@ -51,8 +55,16 @@ class Fleet:
     them; they have only the gate to know of each other.
     """
 
-    def __init__(self, sandbox: Sandbox, relays: int, post: Callable[[str], None], **options: Any):
-        self.clock = FrozenClock()
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        relays: int,
+        post: Callable[[str], None],
+        *,
+        ahead: float = 10,
+        **options: Any,
+    ) -> None:
+        self.clock = FrozenClock(ahead)
         self.outbox = Outbox("default", clock=self.clock)
         self.gate = Gate("default", clock=self.clock)
         self._sandbox = sandbox

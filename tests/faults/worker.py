@@ -40,8 +40,6 @@ from django_moloco_rmp.outbox import Outbox  # noqa: E402
 from django_moloco_rmp.relay import Relay  # noqa: E402
 from django_moloco_rmp.runners import thread  # noqa: E402
 
-#: What request.moloco.freeze() would have returned.
-SHOPPER = {"channel_type": "SITE", "persistent_id": "5" * 64, "page_id": "CART_PAGE"}
 LAMP = Item("lamp", price=Money("19.90", "EUR"), quantity=1)
 #: What ends a server's connection, and what tells its number.
 KILL = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL CONNECTION %s"}
@@ -92,21 +90,40 @@ def shift_clock(seconds: float) -> None:
     time.time_ns = lambda: clock_ns() + int(seconds * 1_000_000_000)
 
 
+def somebody() -> dict[str, str]:
+    """Return what request.moloco.freeze() would, for a new shopper."""
+    return {
+        "channel_type": "SITE",
+        "persistent_id": f"{random.getrandbits(256):064x}",
+        "page_id": "CART_PAGE",
+    }
+
+
 class Losses:
     """
     Ends this process's own connection, from another one, just before a statement of a kind.
 
-    :param plan: which of them, e.g. ``{"claim": [3, 5], "settle": [2]}``
+    :param plan: which of them, e.g. ``{"claim": [3, 5], "settle": [2]}``; and the next statement
+        of any kind at each SIGUSR1
     """
 
     def __init__(self, plan: dict[str, list[int]]) -> None:
         self._plan = plan
         self._seen: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
+        self._is_asked = False
+        signal.signal(signal.SIGUSR1, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self._is_asked = True
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         kind = self._kind(sql)
-        if kind is not None:
+        if self._is_asked:
+            self._is_asked = False
+            self.done["any"] += 1
+            self._cut(context["connection"])
+        elif kind is not None:
             self._seen[kind] += 1
             if self._seen[kind] in self._plan.get(kind, ()):
                 self.done[kind] += 1
@@ -189,19 +206,19 @@ class Shop:
 
     def emit(self, event_type: str = "ADD_TO_CART", count: int = 1) -> list[str | None]:
         """Report events, each in a transaction of its own; return their ids."""
-        return [track(event_type, LAMP, shopper=SHOPPER) for _ in range(count)]
+        return [track(event_type, LAMP, shopper=somebody()) for _ in range(count)]
 
     def die_after_commit(self, count: int) -> None:
         """Commit events, and die before anybody could be woken."""
         with transaction.atomic():
             transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
             for number in range(count):
-                track("PURCHASE", LAMP, shopper=SHOPPER, event_id=f"order-{number}")
+                track("PURCHASE", LAMP, shopper=somebody(), event_id=f"order-{number}")
 
     def die_before_commit(self) -> None:
         """Write an event, and die before the commit."""
         with transaction.atomic():
-            track("PURCHASE", LAMP, shopper=SHOPPER, event_id="order-lost")
+            track("PURCHASE", LAMP, shopper=somebody(), event_id="order-lost")
             os.kill(os.getpid(), signal.SIGKILL)
 
     def roll_back(self, count: int) -> dict[str, list[str | None]]:
@@ -210,8 +227,8 @@ class Shop:
         undone: list[str | None] = []
 
         def report_on(ids: list[str | None]) -> None:
-            ids.append(track("PURCHASE", LAMP, shopper=SHOPPER))
-            ids.append(track("ITEM_PAGE_VIEW", LAMP, shopper=SHOPPER))
+            ids.append(track("PURCHASE", LAMP, shopper=somebody()))
+            ids.append(track("ITEM_PAGE_VIEW", LAMP, shopper=somebody()))
 
         for _ in range(count):
             with transaction.atomic():
@@ -246,7 +263,7 @@ class Shop:
             try:
                 with transaction.atomic():
                     group = Group.objects.create(name=f"order {os.getpid()} {number}")
-                    event_id = track("PURCHASE", LAMP, shopper=SHOPPER)
+                    event_id = track("PURCHASE", LAMP, shopper=somebody())
                     Group.objects.filter(pk=group.pk).update(name=f"{group.name} paid")
                     Group.objects.filter(pk=group.pk).delete()
                 ids.append(event_id)
@@ -266,7 +283,7 @@ class Shop:
         def run() -> None:
             while not self._closing.wait(chance.expovariate(qps)):
                 try:
-                    event_id = track("PURCHASE", LAMP, shopper=SHOPPER)
+                    event_id = track("PURCHASE", LAMP, shopper=somebody())
                     assert event_id is not None
                     self._sold.append(event_id)
                 except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -460,3 +461,18 @@ def test_after_a_probe_that_succeeds_everything_is_sent(
 
 def probe_now(held: Held) -> None:
     held.circuit = held.circuit.probing(held.now)
+
+
+@pytest.mark.django_db
+def test_where_the_clock_is_ahead_of_the_databases_timestamps_follow_that_one(
+    sandbox: SandboxServer,
+) -> None:
+    def ahead() -> int:
+        return time.time_ns() // 1_000_000 + 600_000
+
+    record("ahead")
+    OutboxEvent.objects.update(payload=_with_timestamp(ahead()))
+    with relay_to(sandbox.url, clock=ahead) as relay:
+        assert relay.run(until_empty=True) == Tally(delivered=1)
+    (call,) = sandbox.events()
+    assert abs(int(call["body"]["timestamp"]) - time.time_ns() // 1_000_000) < 60_000
