@@ -35,9 +35,9 @@ event_delivered = Signal()
 event_rejected = Signal()
 #: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``unidentified``,
 #: ``bot``, ``prefetch``, ``head``, ``disabled``, ``database``, ``configuration``, ``async``,
-#: ``overflow``, ``exit`` or ``error``), ``detail`` (a text without identifiers), ``seconds`` (float,
-#: that track() took; 0 if the buffer dropped it). The sender is the event type as it was given,
-#: None if that is no text.
+#: ``overflow``, ``exit`` or ``error``), ``detail`` (a text without identifiers), ``seconds``
+#: (float, that track() took; 0 if the buffer dropped it). The sender is the event type as it was
+#: given, None if that is no text.
 event_dropped = Signal()
 #: A destination's circuit changed. Arguments: ``state`` and ``previous`` (``closed``, ``backoff``,
 #: ``open`` or ``paused``), ``reason`` (``server``, ``configuration``, ``rejections`` or blank). The

@@ -74,7 +74,7 @@ def message(*arguments: Any, **expected: Any) -> str:
         {"user_id": "a" * 64, "custom_id": "0" * 64, "persistent_id": None},
         {"channel_type": "SITE", "personalization_mode": None},
     ],
-    ids=repr,
+    ids="-".join,
 )
 def test_what_is_given_is_compared_and_nothing_else(expected: dict[str, Any]) -> None:
     wanted = purchase()
