@@ -138,7 +138,11 @@ class Buffer:
         with self._lock:
             lost = list(self._waiting)
         if lost:
-            logger.error("The process ends before %d buffered events could be written", len(lost))
+            logger.error(
+                "The process ends before %d buffered events could be written",
+                len(lost),
+                extra={"count": len(lost), "reason": "exit"},
+            )
         for each in lost:
             _tell_dropped(each.entry, "exit", "the process ended before it was written")
 
@@ -168,7 +172,7 @@ class Buffer:
         try:
             self._count_shed(using)
         except Error:
-            logger.exception("Dropped events could not be counted yet")
+            logger.exception("Dropped events could not be counted yet", extra={"database": using})
             _close(using)
         return True
 
