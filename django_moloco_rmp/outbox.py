@@ -180,8 +180,9 @@ class Outbox:
 
     def has_due(self) -> bool:
         """Return whether anything is due, without a lock: what an idle relay asks."""
-        # Ordered, or PostgreSQL would read the table as soon as it takes much to be due.
-        return bool(self._next(1).exists())
+        # Not exists(), which has no order: PostgreSQL then reads the table if it takes much to be
+        # due.
+        return bool(self._next(1))
 
     def _due(self) -> Any:
         return self._rows.filter(state=_PENDING, available_at__lte=self._clock.now())
@@ -284,9 +285,11 @@ class Outbox:
 
     def release(self, token: str, events: Iterable[Claimed], wait: timedelta = timedelta(0)) -> int:
         """Hand back events as if they had not been claimed, due after ``wait``; return how many."""
+        now = self._clock.now()
         return self._update(
             self._held(token, *events),
-            available_at=self._clock.now() + wait,
+            # SQLite compares texts: a sum has more digits, and so would be due a millisecond later.
+            available_at=now + wait if wait else now,
             lease_token="",
             attempts=F("attempts") - 1,
         )
