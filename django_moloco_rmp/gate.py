@@ -138,8 +138,11 @@ class Gate:
         return self._row.values(*_NOTES).first() or {}
 
     def note(self, **columns: Any) -> None:
-        """Set columns which nobody decides by, and that a relay has been seen."""
-        seen = {"relay_seen_at": self._clock.microseconds(), **columns}
+        """Set columns which nobody decides by, and that a relay has been seen, and had success."""
+        now = self._clock.microseconds()
+        seen = {"relay_seen_at": now, **columns}
+        if "delivered" in columns:
+            seen["last_success_at"] = now
         retrying(self.using, lambda: self._row.update(**seen))
 
 

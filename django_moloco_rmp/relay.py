@@ -128,6 +128,7 @@ class Relay:
         self._until_empty = False
         self._max_events: int | None = None
         self._is_empty = False
+        self._is_shut = False
         self._is_known = False
         self._woken = False
         self._stopping = False
@@ -246,6 +247,10 @@ class Relay:
         self._refresh()
         self._settlement.settle(self._results)
         self._results = []
+        if self._is_shut:
+            # By a probe on its way, perhaps, and this was it.
+            self._is_shut = self._is_deaf = self._is_empty = False
+            self._look_at = time.monotonic()
 
     def _may_look(self) -> bool:
         if self._stopping or not self._has_room():
@@ -275,6 +280,7 @@ class Relay:
         # Or each commit would ask a gate which has said when to come again.
         self._is_deaf = turn.is_shut or turn.is_early
         self._is_empty = turn.is_idle or turn.is_shut
+        self._is_shut = turn.is_shut
         if turn.jobs:
             self._taken += len(turn.jobs)
             self._poll = _POLL[0]
@@ -309,7 +315,10 @@ class Relay:
 
     def _decide(self, held: Held) -> _Turn:
         """Claim what the gate allows. Repeatable: it changes nothing but gate and outbox."""
-        held.notes |= {"relay_seen_at": held.now, **self._settlement.counts()}
+        counts = self._settlement.counts()
+        held.notes |= {"relay_seen_at": held.now, **counts}
+        if "delivered" in counts:
+            held.notes["last_success_at"] = held.now
         if not self._is_known and held.fingerprint != self._fingerprint:
             held.notes["fingerprint"] = self._fingerprint
             held.circuit = held.circuit.probing(held.now)
