@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar
@@ -75,6 +78,11 @@ class OperatorCommand(ExplainedCommand):
         using = options["database"] or default_alias()
         try:
             self.operate(using, options)
+            self.stdout.flush()
+        except BrokenPipeError:
+            # Whoever reads has had enough, as `head` does; or Python would complain at its exit.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
         except Error as error:

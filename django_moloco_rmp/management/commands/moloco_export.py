@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +67,7 @@ understood"""
         keys = backlog.keys(states, selection(options))
         path: Path | None = options["output"]
         if path is None:
-            self._to_standard_output(backlog, keys)
+            self._export(backlog, keys, lambda line: self.stdout.write(line, ending=""))
             return
         try:
             # Not even for a moment readable to others.
@@ -78,15 +76,6 @@ understood"""
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}.") from error
         self.stdout.write(f"{events(number)} written to {path}.")
-
-    def _to_standard_output(self, backlog: Backlog, keys: Any) -> None:
-        try:
-            self._export(backlog, keys, lambda line: self.stdout.write(line, ending=""))
-            self.stdout.flush()
-        except BrokenPipeError:
-            # Whoever reads has had enough, as `head` does; or Python would complain at its exit.
-            with suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _export(self, backlog: Backlog, keys: Any, write: Callable[[str], object]) -> int:
         with self.progress("Exporting", len(keys)) as progress:
