@@ -169,8 +169,7 @@ class Outbox:
         Take up to ``limit`` due events, oldest first, which nobody else gets while the lease runs.
         """
         token = secrets.token_hex(16)
-        due = self._due().order_by("available_at", "id").values_list("pk", flat=True)
-        while keys := list(due[:limit]):
+        while keys := list(self._due()[:limit]):
             taken = self._update(
                 self._in_state(_PENDING, keys).filter(available_at__lte=self._clock.now()),
                 available_at=self._clock.now() + lease,
@@ -188,10 +187,12 @@ class Outbox:
 
     def has_due(self) -> bool:
         """Return whether anything is due, without a lock: what an idle relay asks."""
-        return bool(self._due().exists())
+        # Not exists(), which knows no order: PostgreSQL would rather walk the table than the index.
+        return bool(self._due()[:1])
 
     def _due(self) -> Any:
-        return self._rows.filter(state=_PENDING, available_at__lte=self._clock.now())
+        due = self._rows.filter(state=_PENDING, available_at__lte=self._clock.now())
+        return due.order_by("available_at", "id").values_list("pk", flat=True)
 
     def _in_state(self, state: int, keys: list[int]) -> Any:
         # Not the bare column: SQLite would take its index, and walk the whole backlog.
