@@ -105,11 +105,16 @@ class Senders:
         """Begin nothing of what has been submitted; it results in ``was_sent=False``."""
         halted, self._halted = self._halted, threading.Event()
         halted.set()
+        ends = 0
         with suppress(queue.Empty):
             while True:
                 waiting = self._jobs.get_nowait()
-                if waiting is not None:
+                if waiting is None:
+                    ends += 1
+                else:
                     self._results.put(Result(waiting[0], was_sent=False))
+        for _ in range(ends):  # of close(), for threads that are still busy
+            self._jobs.put(None)
 
     def close(self) -> None:
         """Let each thread end after what it is doing; does not wait."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from django_moloco_rmp import signals
 from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.models import Gate as Row
 from django_moloco_rmp.models import OutboxEvent
-from django_moloco_rmp.outbox import Outbox
+from django_moloco_rmp.outbox import Claimed, Outbox
 from django_moloco_rmp.protocol import Circuit, Reason
 from django_moloco_rmp.protocol import State as CircuitState
 from django_moloco_rmp.relay import Tally
 from django_moloco_rmp.sandbox import SandboxServer
+from django_moloco_rmp.senders import Grant, Job, Senders
 from tests.http_server import Answer, Request
 from tests.outbox.clocks import ShiftedClock
 from tests.outbox.relays import PATIENCE, HoldingServer, WatchedServer, relay_to, running
@@ -316,3 +318,47 @@ def test_a_server_that_hangs_holds_up_no_end() -> None:
     assert relay.tally == Tally(released=3)
     # What is on its way stays leased: it may arrive.
     assert len(Outbox("default").claim(9, MINUTE).events) == 3
+
+
+def test_a_probe_that_was_not_made_after_all_is_made_by_another(
+    sandbox: SandboxServer, passing: ShiftedClock
+) -> None:
+    record_many(1)
+
+    def fail_with_slots_taken(held: Held) -> None:
+        fail(held)
+        held.pace = replace(held.pace, next_slot=held.now + 5_900_000)
+
+    Gate("default", clock=passing).change(fail_with_slots_taken)
+    passing.advance(5)
+    with relay_to(sandbox.url, passing=passing, max_qps=100) as stopped:
+        stopped.step()
+        assert circuit().probe_until > 0
+        stopped.stop()
+        assert stopped.run() == Tally(released=1)
+    assert circuit().probe_until == 0
+    with relay_to(sandbox.url, passing=passing) as other:
+        assert other.run(until_empty=True) == Tally(delivered=1)
+
+
+def test_senders_that_were_told_to_end_do_so_whatever_else_they_are_told() -> None:
+    began, may_end, rings = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def send(body: str) -> None:
+        began.set()
+        assert may_end.wait(PATIENCE)
+
+    before = set(threading.enumerate())
+    senders = Senders(send, 1, rings.release)
+    grant = Grant("token", 0, 0, float("inf"))
+    event = Claimed(1, "cart-1", "ADD_TO_CART", "{}", "", False, 0, 0)
+    job = Job(event, grant, 0.0, float("inf"))
+    senders.submit([job, job])
+    assert began.wait(PATIENCE)
+    (thread,) = set(threading.enumerate()) - before
+    senders.close()
+    senders.halt()
+    may_end.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert [each.was_sent for each in senders.take()] == [False, True]

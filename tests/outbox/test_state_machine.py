@@ -207,7 +207,7 @@ class OutboxMachine(RuleBasedStateMachine):
             row = self.rows[name]
             until = self.throttled.get(row.shopper, 0)
             if until > self.now:
-                row.due = until
+                row.due, row.token = until, ""
                 continue
             taken.append(name)
             row.due, row.attempts = self.now + LEASE, row.attempts + 1
