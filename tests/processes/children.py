@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
+
+from django_moloco_rmp.models import Gate, OutboxEvent
 
 ROOT = Path(__file__).parents[2]
 #: Long enough for a busy machine to do what it is waited for.
@@ -56,6 +58,25 @@ def _target(link: Path) -> str | None:
         return str(link.readlink())
     except OSError:
         return None
+
+
+@contextmanager
+def locked_outbox() -> Iterator[None]:
+    """Let whoever inserts an event wait until the end of the ``with`` block."""
+    connection = connections["default"]
+    table = connection.ops.quote_name(OutboxEvent._meta.db_table)
+    with connection.cursor() as cursor:
+        if connection.vendor == "mysql":
+            # Locks the gap after the last row, too, which each insert needs.
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with transaction.atomic():
+            if connection.vendor == "postgresql":
+                cursor.execute(f"LOCK TABLE {table} IN SHARE MODE")
+            elif connection.vendor == "mysql":
+                cursor.execute(f"SELECT id FROM {table} WHERE id >= 0 FOR UPDATE")
+            else:
+                Gate.objects.update(name="default")
+            yield
 
 
 def environment(**moloco_rmp: Any) -> dict[str, str]:

@@ -6,15 +6,14 @@ import subprocess
 from collections import Counter
 
 import pytest
-from django.db import connection, transaction
 
-from django_moloco_rmp.models import Gate, OutboxEvent
+from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Entry
 from django_moloco_rmp.runners.thread import Background
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.outbox.relays import relay_to, running
 from tests.outbox.samples import event, record, without_table
-from tests.processes.children import PATIENCE, Shop, manage, sessions, wait_until
+from tests.processes.children import PATIENCE, Shop, locked_outbox, manage, sessions, wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
@@ -85,9 +84,7 @@ def test_a_database_that_is_away_for_a_while_loses_nothing() -> None:
 def test_a_normal_end_waits_for_a_database_that_is_busy() -> None:
     with Shop(RELAY="command") as shop:
         shop("emit", "ADD_TO_CART")
-        with transaction.atomic():
-            # Whoever inserts has to wait, on each database.
-            lock()
+        with locked_outbox():
             shop("emit", "PAGE_VIEW", "30")
             shop.process.stdin.close()
             shop.process.stdin = None
@@ -118,20 +115,6 @@ def test_kill_9_loses_what_was_buffered_at_most(sandbox: SandboxServer) -> None:
     received = Counter(each["body"]["id"] for each in sandbox.events())
     assert set(before + orders) <= received.keys() <= set(before + orders + buffered)
     assert set(received.values()) == {1}
-
-
-def lock() -> None:
-    """Keep all others from inserting events until the transaction ends."""
-    table = connection.ops.quote_name(OutboxEvent._meta.db_table)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(f"LOCK TABLE {table} IN SHARE MODE")
-        elif connection.vendor == "mysql":
-            # The gap after the last row, which each insert needs.
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute(f"SELECT id FROM {table} WHERE id >= 0 FOR UPDATE")
-        else:
-            Gate.objects.update(name="default")
 
 
 def test_the_connection_of_an_idle_thread_is_closed(sandbox: SandboxServer) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ import requests
 
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.sandbox import SandboxServer
-from tests.processes.children import PATIENCE, ROOT, environment, manage, wait_until
+from tests.processes.children import PATIENCE, ROOT, environment, locked_outbox, manage, wait_until
 
 #: Stands for the number of the listening socket that a server inherits: nobody can take the port in
 #: between, and early clients wait in its queue.
@@ -135,6 +136,16 @@ class Server:
             return len({each["pid"] for each in self.answers[start:]}) >= count
 
         wait_until(reached)
+
+    def end_with_full_buffers(self, number: signal.Signals) -> None:
+        """Report page views, and end it by a signal before any of them can have been written."""
+        with locked_outbox():
+            self.get_many(*["emit/PAGE_VIEW/20/"] * 2 * _CLIENTS)
+            self.process.send_signal(number)
+            # A server that does not wait for its buffers to be written is gone by now.
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.8)
+        self.process.wait(PATIENCE)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it by a signal; return its exit status."""

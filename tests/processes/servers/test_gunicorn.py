@@ -76,8 +76,7 @@ def test_a_worker_that_has_served_enough_writes_what_is_buffered() -> None:
 def test_a_stopped_server_writes_what_is_buffered(number: signal.Signals) -> None:
     with gunicorn("--workers", "2", RELAY="command") as server:
         server.reach(2, "emit/PAGE_VIEW/1/")
-        server.get_many(*["emit/PAGE_VIEW/400/"] * 4)
-        server.end(number)
+        server.end_with_full_buffers(number)
     assert written() == sorted(server.emitted)
 
 

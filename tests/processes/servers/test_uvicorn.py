@@ -46,8 +46,7 @@ def test_with_the_drain_a_stopped_server_writes_what_is_buffered(
 ) -> None:
     with uvicorn("--workers", str(workers), RELAY="command") as server:
         server.reach(workers, "emit/PAGE_VIEW/1/")
-        server.get_many(*["emit/PAGE_VIEW/400/"] * 4)
-        server.end(number)
+        server.end_with_full_buffers(number)
     assert written() == sorted(server.emitted)
 
 

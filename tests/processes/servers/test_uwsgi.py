@@ -65,8 +65,7 @@ def test_with_threads_events_of_each_worker_are_delivered(
 def test_a_stopped_server_writes_what_is_buffered(number: signal.Signals) -> None:
     with uwsgi(RELAY="command") as server:
         server.reach(2, "emit/PAGE_VIEW/1/")
-        server.get_many(*["emit/PAGE_VIEW/400/"] * 4)
-        server.end(number)
+        server.end_with_full_buffers(number)
     assert written() == sorted(server.emitted)
 
 
