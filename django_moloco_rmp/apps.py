@@ -23,5 +23,6 @@ class MolocoConfig(AppConfig):
         register(checks.check_pages)
         register(checks.check_middleware)
         register(checks.check_threads)
+        register(checks.check_cookie)
         register(checks.check_hash_key, deploy=True)
         receivers.connect()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,8 +19,9 @@ from django.db.models import F
 
 from django_moloco_rmp import signals
 from django_moloco_rmp.choices import EventType
+from django_moloco_rmp.counts import Counts, Tallies
 from django_moloco_rmp.database import retrying
-from django_moloco_rmp.gate import Gate
+from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.outbox import Entry, Outbox
 
 logger = logging.getLogger("django_moloco_rmp")
@@ -71,7 +72,7 @@ class Buffer:
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
-        self._shed: dict[str, int] = {}
+        self._shed: Counter[tuple[str, str]] = Counter()
         self._retry_at = 0.0
         self._retry = _RETRY[0]
 
@@ -94,14 +95,17 @@ class Buffer:
             self._ring()
         if shed is not None:
             if is_first:
-                logger.error("The buffer is full: the oldest browsing events are dropped")
+                logger.error(
+                    "The buffer is full: the oldest browsing events are dropped",
+                    extra={"reason": "overflow"},
+                )
             _tell_dropped(shed.entry, "overflow", "the buffer is full")
 
     def _shed_oldest(self) -> _Waiting | None:
         for place, each in enumerate(self._waiting):
             if each.entry.event_type in BROWSING:
                 del self._waiting[place]
-                self._shed[each.using] = self._shed.get(each.using, 0) + 1
+                self._shed[each.using, each.entry.event_type] += 1
                 return each
         return None
 
@@ -129,44 +133,76 @@ class Buffer:
             pass
         return written
 
+    def abandon(self) -> None:
+        """At the end of the process: tell of each entry that could not be written in time."""
+        with self._lock:
+            lost = list(self._waiting)
+        if lost:
+            logger.error(
+                "The process ends before %d buffered events could be written",
+                len(lost),
+                extra={"count": len(lost), "reason": "exit"},
+            )
+        for each in lost:
+            _tell_dropped(each.entry, "exit", "the process ended before it was written")
+
     def _write(self, written: set[str]) -> bool:
         """Write one batch, the longest run for one database; return whether that was possible."""
         with self._lock:
             using = self._waiting[0].using
             batch: list[_Waiting] = []
-            for each in self._waiting:
-                if each.using != using or len(batch) == BATCH:
-                    break
-                batch.append(each)
+            # Out of the buffer meanwhile: what is being written must not be shed as well.
+            while self._waiting and self._waiting[0].using == using and len(batch) < BATCH:
+                batch.append(self._waiting.popleft())
         try:
             _insert(using, [each.entry for each in batch])
-            self._count_shed(using)
         except Error:
+            with self._lock:
+                self._waiting.extendleft(reversed(batch))
             self._retry_at = self._clock() + self._retry
             self._retry = min(2 * self._retry, _RETRY[1])
-            logger.exception("Buffered events could not be written; they stay in memory")
-            if not connections[using].in_atomic_block:
-                connections[using].close()
+            logger.exception(
+                "Buffered events could not be written; they stay in memory",
+                extra={"database": using, "count": len(batch)},
+            )
+            _close(using)
             return False
         self._retry_at, self._retry = 0.0, _RETRY[0]
         written.add(using)
-        done = set(map(id, batch))
-        with self._lock:
-            # Not the first so many: some of them may have been shed meanwhile.
-            while self._waiting and id(self._waiting[0]) in done:
-                self._waiting.popleft()
+        try:
+            self._count_shed(using)
+        except Error:
+            logger.exception("Dropped events could not be counted yet", extra={"database": using})
+            _close(using)
         return True
 
     def _count_shed(self, using: str) -> None:
-        count = self._shed.get(using, 0)
-        if not count:
+        shed = {key: count for key, count in self._shed.items() if key[0] == using}
+        if not shed:
             return
-        Gate(using).change(lambda held: held.notes.update(dropped=F("dropped") + count))
-        logger.error("Events dropped from the full buffer: %d", count)
+        tallies = Tallies()
+        for (_, event_type), count in shed.items():
+            tallies.add_dropped(event_type, count)
+        total = sum(shed.values())
+
+        def count_there(held: Held) -> None:
+            held.notes["dropped"] = F("dropped") + total
+            Counts(using).write(held.now, tallies)
+
+        Gate(using).change(count_there)
+        logger.error(
+            "Events dropped from the full buffer: %d",
+            total,
+            extra={"database": using, "count": total, "reason": "overflow"},
+        )
         with self._lock:
-            self._shed[using] -= count
-            if not self._shed[using]:
-                del self._shed[using]
+            self._shed.subtract(shed)
+            self._shed = +self._shed
+
+
+def _close(using: str) -> None:
+    if not connections[using].in_atomic_block:
+        connections[using].close()
 
 
 def _insert(using: str, entries: list[Entry]) -> None:
@@ -176,7 +212,16 @@ def _insert(using: str, entries: list[Entry]) -> None:
     except (DataError, IntegrityError):
         # One entry that the database refuses must not hold up the others for ever.
         if len(entries) == 1:
-            logger.exception("Event dropped (%s, database)", entries[0].event_type)
+            logger.exception(
+                "Event dropped (%s, %s)",
+                entries[0].event_type,
+                "database",
+                extra={
+                    "event_id": entries[0].event_id,
+                    "event_type": entries[0].event_type,
+                    "reason": "database",
+                },
+            )
             _tell_dropped(entries[0], "database", "the database refuses its row")
             return
         for entry in entries:
@@ -184,4 +229,4 @@ def _insert(using: str, entries: list[Entry]) -> None:
 
 
 def _tell_dropped(entry: Entry, reason: str, detail: str) -> None:
-    signals.event_dropped.send_robust(entry.event_type, reason=reason, detail=detail)
+    signals.event_dropped.send_robust(entry.event_type, reason=reason, detail=detail, seconds=0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from string import Formatter
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,9 +13,12 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
+from django.utils.module_loading import import_string
+from django.views import View
 
 from django_moloco_rmp.client import endpoint
 from django_moloco_rmp.conf import NAME, Settings, get_settings, problems
+from django_moloco_rmp.pages import placeholders, template_of
 from django_moloco_rmp.runners.thread import is_threadless
 
 MIDDLEWARE = "django_moloco_rmp.middleware.MolocoMiddleware"
@@ -31,6 +34,7 @@ _IDS = {
     "invalid": "moloco_rmp.E004",
 }
 _SHORTEST_KEY = 32
+_COOKIES = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "LANGUAGE_COOKIE_NAME")
 
 Apps = Sequence[AppConfig] | None
 
@@ -78,49 +82,105 @@ def check_settings(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
 
 
 def check_pages(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
-    """W001, E006: names of URLs and templates in PAGES."""
+    """W001, E006, E009: the page ids of PAGES and of decorators, and the URLs they are for."""
     settings = _settings()
     # As Django's own checks have it: a project without pages has no URLs to look into.
     has_urls = bool(getattr(django_settings, "ROOT_URLCONF", None))
-    if settings is None or not settings.pages or not has_urls:
+    if settings is None or not has_urls:
         return []
-    names = set(_view_names(get_resolver().url_patterns))
-    found: list[CheckMessage] = []
+    routes = list(_routes(get_resolver().url_patterns))
+    names = {route.name for route in routes}
+    found: list[CheckMessage] = [
+        CheckWarning(
+            f"{NAME}['PAGES'] names {name!r}, which is no name of a URL.",
+            hint="Write it with its namespaces, as request.resolver_match.view_name.",
+            id="moloco_rmp.W001",
+        )
+        for name in settings.pages
+        if name not in names
+    ]
+    pages: dict[tuple[str, str], list[_Route]] = {}
     for name, template in settings.pages.items():
-        if name not in names:
-            found.append(
-                CheckWarning(
-                    f"{NAME}['PAGES'] names {name!r}, which is no name of a URL.",
-                    hint="Write it with its namespaces, as request.resolver_match.view_name.",
-                    id="moloco_rmp.W001",
-                )
-            )
-        try:
-            list(Formatter().parse(template))
-        except ValueError as error:
-            found.append(
-                Error(
-                    f"{NAME}['PAGES'][{name!r}] is no template: {error}.",
-                    hint="Write placeholders as in 'CATEGORY:{slug}'.",
-                    id="moloco_rmp.E006",
-                )
-            )
+        # A decorator wins over PAGES, as in page_of().
+        undecorated = [each for each in routes if each.name == name and not each.templates]
+        pages[f"{NAME}['PAGES'][{name!r}]", template] = undecorated
+    for route in routes:
+        for template in sorted(route.templates):
+            where = f"The page of view {route.name!r}, {template!r},"
+            pages.setdefault((where, template), []).append(route)
+    for (where, template), those in pages.items():
+        found += _template_faults(where, template, those)
     return found
 
 
-def _view_names(patterns: Any, namespaces: Sequence[str | None] = ()) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A URL pattern with those around it: name, path, what it captures, its decorators' pages."""
+
+    name: str
+    path: str
+    captures: frozenset[int | str]
+    templates: frozenset[str]
+
+
+def _template_faults(where: str, template: str, routes: list[_Route]) -> Iterator[CheckMessage]:
+    try:
+        asked = placeholders(template)
+    except ValueError as error:
+        yield Error(
+            f"{where} is no template: {error}.",
+            hint="Write placeholders as in 'CATEGORY:{slug}'.",
+            id="moloco_rmp.E006",
+        )
+        return
+    for route in routes:
+        missing = ", ".join(sorted(f"{{{each}}}" for each in asked - route.captures))
+        if missing:
+            captured = ", ".join(sorted(map(str, route.captures))) or "nothing"
+            yield Error(
+                f"{where} asks for {missing}, which the URL {route.path!r} does not have.",
+                hint=f"It captures {captured}. Use that, or give its pattern a default.",
+                id="moloco_rmp.E009",
+            )
+
+
+def _routes(
+    patterns: Any,
+    namespaces: Sequence[str | None] = (),
+    path: str = "",
+    names: frozenset[str] = frozenset(),
+    groups: int = 0,
+) -> Iterator[_Route]:
     for pattern in patterns:
+        is_leaf = isinstance(pattern, URLPattern)
+        if is_leaf:
+            defaults = pattern.default_args
+        elif isinstance(pattern, URLResolver):
+            defaults = pattern.default_kwargs
+        else:
+            continue  # Django's own check says that it is no URL
+        regex = pattern.pattern.regex
+        own = {*regex.groupindex, *defaults}
+        # Groups without a name count only where there is none with one: RegexPattern.match().
+        count = 0 if regex.groupindex else regex.groups
+        # And those further out only where there is no name from there on: URLResolver.resolve().
+        total = groups + count if not own else count if is_leaf else 0
+        full = f"{path}{pattern.pattern}"
         if isinstance(pattern, URLResolver):
-            yield from _view_names(pattern.url_patterns, (*namespaces, pattern.namespace))
-        elif isinstance(pattern, URLPattern):
+            inner = (*namespaces, pattern.namespace)
+            yield from _routes(pattern.url_patterns, inner, full, names | own, total)
+        else:
             match = ResolverMatch(pattern.callback, (), {}, pattern.name, None, [*namespaces])
-            yield match.view_name
+            found = (template_of(pattern.callback, name) for name in View.http_method_names)
+            templates = frozenset(template for template in found if template)
+            yield _Route(match.view_name, full, names.union(own, range(total)), templates)
 
 
 def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
-    """W002, E007: the middleware is there, and in its place."""
-    middleware = list(django_settings.MIDDLEWARE)
-    if MIDDLEWARE not in middleware:
+    """W002, E007: the middleware is there, and in its place. Subclasses count as what they are."""
+    entries = [(entry, _classes(entry)) for entry in django_settings.MIDDLEWARE]
+    place = next((i for i, (_, classes) in enumerate(entries) if MIDDLEWARE in classes), None)
+    if place is None:
         return [
             CheckWarning(
                 "MolocoMiddleware is missing: no event will know its shopper.",
@@ -128,15 +188,43 @@ def check_middleware(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
                 id="moloco_rmp.W002",
             )
         ]
-    place = middleware.index(MIDDLEWARE)
+    ours = entries[place][0]
     return [
         Error(
-            f"MolocoMiddleware stands before {other.rpartition('.')[2]} in MIDDLEWARE.",
-            hint=f"Move {MIDDLEWARE!r} below {other!r}.",
+            f"{ours.rpartition('.')[2]} stands before {other.rpartition('.')[2]} in MIDDLEWARE.",
+            hint=f"Move {ours!r} below {other!r}.",
             id="moloco_rmp.E007",
         )
-        for other in _BEFORE
-        if other in middleware[place:]
+        for other, classes in entries[place:]
+        if not classes.isdisjoint(_BEFORE)
+    ]
+
+
+def _classes(entry: str) -> set[str]:
+    """Return the dotted paths of a middleware and its base classes."""
+    try:
+        middleware = import_string(entry)
+    except Exception:
+        # Django itself says so, when it loads the middleware.
+        return {entry}
+    bases = middleware.__mro__ if isinstance(middleware, type) else ()
+    return {entry, *(f"{each.__module__}.{each.__qualname__}" for each in bases)}
+
+
+def check_cookie(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """E008: the cookie of the browser's id replaces none of Django's."""
+    settings = _settings()
+    if settings is None or not settings.enabled:
+        return []
+    name = settings.persistent_id_cookie
+    return [
+        Error(
+            f"{NAME}['PERSISTENT_ID_COOKIE'] is {name!r}, as {other} is: it would replace that.",
+            hint="Give it a name of its own, such as the default, 'moloco_pid'.",
+            id="moloco_rmp.E008",
+        )
+        for other in _COOKIES
+        if name is not None and name == getattr(django_settings, other)
     ]
 
 

@@ -16,8 +16,9 @@ from types import TracebackType
 from urllib.parse import quote, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 
+from django_moloco_rmp.connections import BoundedAdapter
 from django_moloco_rmp.events import Event
 from django_moloco_rmp.exceptions import DeliveryError, api_error
 from django_moloco_rmp.responses import (
@@ -115,8 +116,8 @@ class EventClient:
 
     :param platform_id: see :func:`endpoint`, as for the next three
     :param api_key: the platform's User Event API key
-    :param timeout: seconds to connect, and seconds between two packets of the answer; the body of
-        an answer as a whole takes no longer than the second, plus one packet
+    :param timeout: seconds to connect, and seconds for the answer, headers and body together; the
+        first is also the limit of each step of sending, see :attr:`longest_call`
     :param pool_size: most connections open at a time; a call beyond them waits its turn
     :raises ValueError: an argument cannot be part of a request; the error names it
     """
@@ -158,13 +159,28 @@ class EventClient:
             },
         ).prepare()
         # The adapter alone, without a Session: no redirects, no cookies, no .netrc.
-        self._adapter = HTTPAdapter(
+        self._adapter = BoundedAdapter(
             pool_connections=1, pool_maxsize=pool_size, max_retries=0, pool_block=True
         )
         with requests.Session() as session:
             environment = session.merge_environment_settings(self.url, {}, True, True, None)
         self._proxies = environment["proxies"]
         self._verify: bool | str = environment["verify"] or True
+
+    @property
+    def longest_call(self) -> float:
+        """
+        The longest that one call takes, in seconds, however slow the server is.
+
+        The time to connect counts for each step that it limits: TCP, TLS, headers and body on
+        their way; a proxy has three of its own. The time to read counts once. Not counted is what
+        nobody can limit from here: the lookup of the name, and, while a host has addresses that do
+        not answer, the time to connect to each of them. A call that finds ``pool_size`` others
+        under way waits for one of them first.
+        """
+        connect, read = self._timeout
+        steps = 7 if select_proxy(self.url, self._proxies) else 4
+        return steps * connect + read
 
     def __repr__(self) -> str:
         return f"EventClient(url={self.url!r}, api_key='***')"
@@ -220,7 +236,7 @@ class EventClient:
         except TRANSPORT_ERRORS as error:
             return network_error(error, secret=self._api_key)
         try:
-            content = read_bounded(response, self._timeout[1])
+            content = read_bounded(response)
         finally:
             # Ends the connection unless all of the answer was read.
             response.close()

@@ -29,9 +29,9 @@ class Settings:
     """
     ``MOLOCO_RMP`` with its defaults; each field is the key of the same name in lower case.
 
-    Units: ``timeout`` (connect and read), ``lease`` and ``persistent_id_cookie_age`` in seconds,
-    ``max_qps`` in calls per second of all processes together, ``rejected_days`` and ``dedupe_days``
-    in days.
+    Units: ``timeout`` (connect and read), ``lease``, ``persistent_id_cookie_age`` and ``health_*``
+    in seconds, ``max_qps`` in calls per second of all processes together, ``rejected_days`` and
+    ``dedupe_days`` in days.
     """
 
     platform_id: str = ""
@@ -62,6 +62,9 @@ class Settings:
     lease: int = 120
     rejected_days: int = 30
     dedupe_days: int = 30
+    health_max_age: int | None = 900
+    health_max_open: int | None = 900
+    health_max_silence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,12 @@ def raises_errors() -> bool:
     return isinstance(raw, Mapping) and raw.get("RAISE_ERRORS") is True
 
 
+def is_switched_off() -> bool:
+    """Return whether ENABLED is False, even of settings that are otherwise at fault."""
+    raw = getattr(django_settings, NAME, None)
+    return isinstance(raw, Mapping) and raw.get("ENABLED") is False
+
+
 def _forget(*, setting: str, **_: Any) -> None:
     if setting == NAME:
         get_settings.cache_clear()
@@ -143,9 +152,11 @@ def from_env(prefix: str = "MOLOCO_RMP_") -> dict[str, Any]:
     """
     Return the dict for ``MOLOCO_RMP`` from environment variables, read with django-environ.
 
-    Each variable is the prefix and a key: ``MOLOCO_RMP_PLATFORM_ID``. Keys without a variable are
-    left out. Lists are separated by commas, PAGES is JSON, and a blank text is None. Values are
-    taken to the letter: keys may begin with ``$``, which django-environ reads as a reference.
+    Each variable is the prefix and a key: ``MOLOCO_RMP_PLATFORM_ID``. Keys without a variable, or
+    with a blank one, are left out: None is said in the dict itself, as in
+    ``{**from_env(), "PERSISTENT_ID_COOKIE": None}``. Lists are separated by commas, PAGES is JSON.
+    Values are taken to the letter: keys may begin with ``$``, which django-environ reads as a
+    reference.
 
     :raises ImproperlyConfigured: a variable cannot be read as its type
     """
@@ -153,9 +164,10 @@ def from_env(prefix: str = "MOLOCO_RMP_") -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, known in KEYS.items():
         name = prefix + key
-        if name in variables:
+        text = variables.get(name, "").strip()
+        if text:
             try:
-                values[key] = known.read(variables[name].strip())
+                values[key] = known.read(text)
             except FaultError as fault:
                 raise ImproperlyConfigured(f"{name} {fault.rule}. {fault.fix}") from None
     return values

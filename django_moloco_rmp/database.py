@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
@@ -89,3 +91,31 @@ def retrying(using: str, work: Callable[[], _T]) -> _T:
             connection.close_if_unusable_or_obsolete()
             time.sleep(_FIRST_WAIT * 2 ** (number - 1) * random.uniform(1, 2))  # noqa: S311
     return work()
+
+
+def found_by_key(using: str, table: str) -> AbstractContextManager[None]:
+    """
+    Have the rows of an UPDATE or DELETE found by key alone, so that no other row gets locked.
+
+    InnoDB locks what it looks at, which is all of a small table if the choice is its own: it would
+    wait for each open transaction of the shop that has an event in it.
+
+    :param using: the database's alias
+    :param table: the one table of the statements
+    """
+    connection = connections[using]
+    if connection.vendor != "mysql":
+        return nullcontext()
+    return connection.execute_wrapper(partial(_force_primary_key, table))
+
+
+def _force_primary_key(
+    table: str, execute: Any, sql: str, params: Any, many: bool, context: Any
+) -> Any:
+    name = context["connection"].ops.quote_name(table)
+    if name not in sql:  # what a new connection begins with
+        return execute(sql, params, many, context)
+    start, rest = sql.split(name, 1)
+    if start.startswith("DELETE"):  # only the form for several tables takes a hint
+        start = start.replace("FROM", f"{name} FROM")
+    return execute(f"{start}{name} FORCE INDEX (PRIMARY){rest}", params, many, context)

@@ -2,7 +2,9 @@
 Decorators for views: :func:`page` names the page a view shows; the others also report an event
 when the view's response is a success.
 
-They fit sync and async functions, and classes through ``method_decorator(..., name="dispatch")``.
+They fit sync and async functions, and classes through ``method_decorator(..., name="dispatch")``
+or on one method. What a method is decorated with names its page by the class's own
+``as_view()``; a framework whose views hide their class knows the page of its events only.
 """
 
 from __future__ import annotations
@@ -15,12 +17,26 @@ from typing import Any, Protocol, TypeVar, cast, overload
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
 
 from django_moloco_rmp.events import EventType
 from django_moloco_rmp.exceptions import InvalidEventError
-from django_moloco_rmp.pages import PAGE_ATTRIBUTE, external_referrer
+from django_moloco_rmp.pages import PAGE_ATTRIBUTE, external_referrer, fill
 from django_moloco_rmp.text import clean
 from django_moloco_rmp.tracking import atrack, guard, track
+
+__all__ = [
+    "home",
+    "item_page_view",
+    "land",
+    "page",
+    "page_view",
+    "search",
+    "track_view",
+]
+
+#: The attribute by which a decorated view tells that it reports an event of a type.
+EVENT_ATTRIBUTE = "moloco_reports_{}"
 
 View = Callable[..., Any]
 AnyView = TypeVar("AnyView", bound=View)
@@ -186,6 +202,7 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
 
     def decorate(view: AnyView, /) -> AnyView:
         inner = _awrap(view) if iscoroutinefunction(view) else _wrap(view)
+        setattr(inner, EVENT_ATTRIBUTE.format(event_type), True)
         if template is not None:
             setattr(inner, PAGE_ATTRIBUTE, template)
         return cast("AnyView", inner)
@@ -239,7 +256,12 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
     ) -> dict[str, Any] | None:
         if not 200 <= response.status_code < 300:
             return None
-        return arguments(request, response, **kwargs)
+        keywords = arguments(request, response, **kwargs)
+        match = request.resolver_match
+        if keywords is not None and template is not None and match is not None:
+            # The page of the view would be the same, but not where only a method is decorated.
+            keywords["page_id"] = fill(template, match)
+        return keywords
 
     return decorate
 
@@ -247,6 +269,14 @@ def _emitting(event_type: EventType, template: str | None, arguments: Arguments)
 def _from_response(source: Source, request: HttpRequest, response: Any, kwargs: Any) -> Any:
     if not isinstance(source, str):
         return _called("items", source, request, response, kwargs)
+    if isinstance(response, SimpleTemplateResponse) and not hasattr(response, "context_data"):
+        # Gone when a response is pickled: SimpleTemplateResponse.__getstate__().
+        raise InvalidEventError(
+            "items",
+            f"the response came out of a cache, without {source!r} and the rest of its context",
+            "Write @cache_page above this decorator, so that a cached page reports nothing, or "
+            "pass a callable of request, response and the URL's keywords.",
+        )
     context = getattr(response, "context_data", None) or {}
     if source not in context:
         raise InvalidEventError(

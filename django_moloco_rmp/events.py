@@ -90,7 +90,7 @@ class Device:
             object.__setattr__(self, name, text)
         if self.persistent_id is None:
             object.__setattr__(self, "persistent_id", self.unique_device_id)
-        if self.advertising_id is not None and not self.advertising_id.strip("0-"):
+        if self.advertising_id is not None and not self.advertising_id.strip().strip("0-"):
             raise InvalidEventError(
                 "device.advertising_id", "is the all-zero id", "Leave it out: tracking is limited."
             )

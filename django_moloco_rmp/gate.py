@@ -29,6 +29,10 @@ DEFAULT = "default"
 
 _T = TypeVar("_T")
 _CIRCUIT = tuple(each.name for each in fields(Circuit))
+_NOTES = (
+    *("last_success_at", "last_error_at", "last_status", "last_error", "relay_seen_at"),
+    *("delivered", "rejected", "retried", "dropped"),
+)
 _PACE = {each.name: f"pace_{each.name}" for each in fields(Pace)}
 
 
@@ -85,6 +89,12 @@ class Gate:
                 before.state.value,
                 self.name,
                 f"reason {after.reason.value}" if after.reason else "no fault",
+                extra={
+                    "destination": self.name,
+                    "state": after.state.value,
+                    "previous": before.state.value,
+                    "reason": after.reason.value,
+                },
             )
             signals.circuit_changed.send_robust(
                 self.name,
@@ -129,10 +139,18 @@ class Gate:
             self.change(lambda held: None)
         return self._read()
 
-    def note(self, **columns: Any) -> None:
-        """Set columns which nobody decides by, and that a relay has been seen."""
-        seen = {"relay_seen_at": self._clock.microseconds(), **columns}
-        retrying(self.using, lambda: self._row.update(**seen))
+    def noted(self) -> dict[str, Any]:
+        """Return the columns which nobody decides by; none if nothing has passed the gate yet."""
+        return self._row.values(*_NOTES).first() or {}
+
+    def note(self, columns: Callable[[Any], dict[str, Any]]) -> None:
+        """
+        Note that a relay has been seen, and set columns which nobody decides by.
+
+        :param columns: gets an expression for the time in microseconds, and returns them
+        """
+        now = self._clock.microseconds()
+        retrying(self.using, lambda: self._row.update(relay_seen_at=now, **columns(now)))
 
 
 def _circuit(row: dict[str, Any]) -> Circuit:

@@ -96,6 +96,12 @@ class OutboxEvent(models.Model):
             models.Index(fields=["state", "available_at", "id"], name="moloco_rmp_due"),
             models.Index(fields=["state", "finished_at"], name="moloco_rmp_finished"),
         ]
+        permissions: ClassVar = [
+            ("view_event_body", _("Can see bodies and identifiers of events")),
+            ("resend_event", _("Can resend rejected events")),
+            ("correct_event", _("Can correct a rejected event and resend it")),
+            ("discard_event", _("Can discard events that were not delivered")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.event_id}"
@@ -147,9 +153,73 @@ class Gate(models.Model):
         _("dropped"), db_default=0, help_text=_("Browsing events shed from a full buffer.")
     )
 
+    sample_events = models.PositiveIntegerField(
+        _("events in the sample"),
+        db_default=0,
+        help_text=_("Of the events that one relay delivered last."),
+    )
+    sample_identifiers = models.PositiveIntegerField(
+        _("different identifiers in the sample"), db_default=0
+    )
+    sample_most = models.PositiveIntegerField(
+        _("events of the commonest identifier in the sample"), db_default=0
+    )
+
     class Meta:
         verbose_name = _("gate")
-        verbose_name_plural = _("gates")
+        # What the admin shows of it.
+        verbose_name_plural = _("dashboard")
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("operate_circuit", _("Can pause and resume delivery, and have it tried at once")),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class HourlyCount(models.Model):
+    """
+    How many events of a type met with an outcome in one hour: what remains of delivered events.
+
+    The ``with_`` columns say how complete delivered events were.
+    """
+
+    class Outcome(models.TextChoices):
+        """What became of an event."""
+
+        DELIVERED = "delivered", _("delivered")
+        RETRIED = "retried", _("to be tried again")
+        REJECTED = "rejected", _("rejected")
+        DROPPED = "dropped", _("dropped")
+
+    id = models.BigAutoField(primary_key=True)
+    destination = models.CharField(_("destination"), max_length=32)
+    hour = models.BigIntegerField(_("hour"), help_text=_("Hours since the epoch."))
+    event_type = models.CharField(_("event type"), max_length=32)
+    outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome.choices)
+    count = models.BigIntegerField(_("count"), db_default=0)
+    with_user_id = models.BigIntegerField(_("with a user id"), db_default=0)
+    with_persistent_id = models.BigIntegerField(_("with a persistent id"), db_default=0)
+    with_both = models.BigIntegerField(_("with both ids"), db_default=0)
+    with_page_id = models.BigIntegerField(_("with a page id"), db_default=0)
+    with_referrer = models.BigIntegerField(_("with a referrer page id"), db_default=0)
+    last_at = models.BigIntegerField(
+        _("last at"), db_default=0, help_text=_("Microseconds since the epoch.")
+    )
+    last_event_id = ExactCharField(_("last event id"), max_length=128, blank=True, db_default="")
+
+    class Meta:
+        verbose_name = _("hourly count")
+        # What the admin shows of them.
+        verbose_name_plural = _("integration checklist")
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["destination", "hour", "event_type", "outcome"],
+                name="moloco_rmp_hourly_count",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.event_type} {self.outcome}"

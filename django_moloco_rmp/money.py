@@ -15,6 +15,8 @@ CURRENCIES = frozenset((
     "KRW", "MYR", "PHP", "PLN", "RUB", "SEK", "SGD", "THB", "TRY", "USD", "VES", "VND",
 ))
 # fmt: on
+#: Currencies without a smaller unit: the catalogue feed takes no fraction of them, either.
+WHOLE_CURRENCIES = frozenset(("JPY", "KRW"))
 #: Past this a JSON reader that uses doubles no longer tells neighbouring integers apart.
 MAX_AMOUNT = 2**53
 
@@ -29,7 +31,7 @@ class Money:
     :param currency: one of :data:`CURRENCIES`; None stands for the shop's default, which
         ``track()`` fills in
     :raises InvalidEventError: the amount is negative, not finite, or cannot be carried exactly
-        by a JSON number (a double); the currency is unknown
+        by a JSON number (a double); the currency is unknown, or has no fractions
     """
 
     amount: Decimal
@@ -38,6 +40,10 @@ class Money:
     def __init__(self, amount: Decimal | int | str, currency: str | None = None) -> None:
         object.__setattr__(self, "amount", _amount(amount))
         object.__setattr__(self, "currency", _currency(currency))
+        if self.currency in WHOLE_CURRENCIES and self.amount != self.amount.to_integral_value():
+            raise InvalidEventError(
+                "amount", f"is a fraction, which {currency} does not have", "Round it."
+            )
 
 
 def _amount(value: object) -> Decimal:
@@ -48,7 +54,8 @@ def _amount(value: object) -> Decimal:
             "Pass Decimal('19.90') or '19.90'.",
         )
     try:
-        amount = Decimal(value)
+        # Python's own digit separator is in no price that a shop has.
+        amount = Decimal("" if isinstance(value, str) and "_" in value else value)
     except (decimal.InvalidOperation, ValueError):
         raise InvalidEventError(
             "amount", "is not a decimal number", "Pass Decimal('19.90') or '19.90'."

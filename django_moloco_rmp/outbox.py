@@ -8,10 +8,11 @@ first: on SQLite no transaction may read before it writes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Self
 
 from django.apps import apps
@@ -20,7 +21,7 @@ from django.db.models import F
 from django.db.models.constants import OnConflict
 from django.db.models.lookups import Exact
 
-from django_moloco_rmp.database import Clock
+from django_moloco_rmp.database import Clock, found_by_key, retrying
 from django_moloco_rmp.events import Event
 from django_moloco_rmp.exceptions import DeliveryError
 from django_moloco_rmp.wire import dumps
@@ -136,7 +137,15 @@ class Outbox:
             )
             for entry in entries
         ]
-        self._rows.bulk_create(rows, ignore_conflicts=True, batch_size=_BATCH)
+        # Only PostgreSQL, told to ignore conflicts, ignores none but those of ids: the others would
+        # leave out in silence what breaks any other rule.
+        vendor = connections[self.using].vendor
+        conflicts: dict[str, Any] = {"ignore_conflicts": True}
+        if vendor != "postgresql":
+            conflicts = {"update_conflicts": True, "update_fields": ["event_id"]}
+        if vendor == "sqlite":
+            conflicts["unique_fields"] = ["event_id"]
+        self._rows.bulk_create(rows, batch_size=_BATCH, **conflicts)
 
     def _insert(self, entry: Entry) -> bool:
         connection = connections[self.using]
@@ -161,8 +170,7 @@ class Outbox:
         Take up to ``limit`` due events, oldest first, which nobody else gets while the lease runs.
         """
         token = secrets.token_hex(16)
-        due = self._due().order_by("available_at", "id").values_list("pk", flat=True)
-        while keys := list(due[:limit]):
+        while keys := list(self._next(limit)):
             taken = self._update(
                 self._in_state(_PENDING, keys).filter(available_at__lte=self._clock.now()),
                 available_at=self._clock.now() + lease,
@@ -180,10 +188,19 @@ class Outbox:
 
     def has_due(self) -> bool:
         """Return whether anything is due, without a lock: what an idle relay asks."""
-        return bool(self._due().exists())
+        # Ordered, or PostgreSQL would read the table as soon as it takes much to be due.
+        return bool(self._next(1).exists())
 
     def _due(self) -> Any:
         return self._rows.filter(state=_PENDING, available_at__lte=self._clock.now())
+
+    def _next(self, limit: int) -> Any:
+        return self._due().order_by("available_at", "id").values_list("pk", flat=True)[:limit]
+
+    def plans(self) -> dict[str, str]:
+        """Return how the database would answer :meth:`has_due`, and find what is claimed."""
+        looks = {"has_due": self._next(1), "claim": self._next(_BATCH)}
+        return {name: look.explain() for name, look in looks.items()}
 
     def _in_state(self, state: int, keys: list[int]) -> Any:
         # Not the bare column: SQLite would take its index, and walk the whole backlog.
@@ -203,16 +220,7 @@ class Outbox:
             return int(rows._raw_delete(self.using))
 
     def _found_by_key(self) -> AbstractContextManager[None]:
-        """
-        Have rows found by their keys alone, so that no other row gets locked.
-
-        InnoDB locks what it looks at, which is all of a small table if the choice is its own: it
-        would wait for each open transaction of the shop that has an event in it.
-        """
-        connection = connections[self.using]
-        if connection.vendor != "mysql":
-            return nullcontext()
-        return connection.execute_wrapper(_force_primary_key)
+        return found_by_key(self.using, _model()._meta.db_table)
 
     def delivered(self, token: str, events: Iterable[Claimed]) -> int:
         """Forget delivered events, but for the ids that have to stay known; return how many."""
@@ -284,35 +292,42 @@ class Outbox:
 
     def release(self, token: str, events: Iterable[Claimed], wait: timedelta = timedelta(0)) -> int:
         """Hand back events as if they had not been claimed, due after ``wait``; return how many."""
+        now = self._clock.now()
         return self._update(
             self._held(token, *events),
-            available_at=self._clock.now() + wait,
+            # On SQLite a sum has more digits than the clock, and would not be due at once.
+            available_at=now + wait if wait else now,
             lease_token="",
             attempts=F("attempts") - 1,
         )
 
     def prune(self, *, dedupe: timedelta, rejected: timedelta) -> int:
         """Delete what has been kept long enough, in batches; return how many rows."""
-        return self._prune(_SENT, dedupe) + self._prune(_REJECTED, rejected)
+        return sum(self.prune_delivered(dedupe)) + sum(self.prune_rejected(rejected))
 
-    def _prune(self, state: int, age: timedelta) -> int:
-        old = self._rows.filter(state=state, finished_at__lt=self._clock.now() - age)
-        deleted = 0
-        while keys := list(old.order_by("finished_at").values_list("pk", flat=True)[:_BATCH]):
-            deleted += self._delete(self._in_state(state, keys))
-        return deleted
+    def prune_delivered(self, age: timedelta) -> Iterator[int]:
+        """Forget the ids of events delivered longer ago; yield how many with each batch."""
+        return self._prune(_SENT, age)
+
+    def prune_rejected(self, age: timedelta) -> Iterator[int]:
+        """Delete events rejected longer ago; yield how many with each batch."""
+        return self._prune(_REJECTED, age)
+
+    def _prune(self, state: int, age: timedelta) -> Iterator[int]:
+        old = self._old(state, age).order_by("finished_at").values_list("pk", flat=True)
+        while keys := list(old[:_BATCH]):
+            yield retrying(self.using, partial(self._delete, self._in_state(state, keys)))
+
+    def prunable(self, *, dedupe: timedelta, rejected: timedelta) -> tuple[int, int]:
+        """Return how many delivered ids, and how many rejected events, :meth:`prune` would take."""
+        return self._old(_SENT, dedupe).count(), self._old(_REJECTED, rejected).count()
+
+    def _old(self, state: int, age: timedelta) -> Any:
+        return self._rows.filter(state=state, finished_at__lt=self._clock.now() - age)
 
     def pending(self) -> int:
         """Return how many events wait, those in flight included."""
         return int(self._rows.filter(state=_PENDING).count())
-
-
-def _force_primary_key(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-    table = context["connection"].ops.quote_name(_model()._meta.db_table)
-    start, rest = sql.split(table, 1)
-    if start.startswith("DELETE"):  # only the form for several tables takes a hint
-        start = start.replace("FROM", f"{table} FROM")
-    return execute(f"{start}{table} FORCE INDEX (PRIMARY){rest}", params, many, context)
 
 
 def _ends_transaction(vendor: str, error: DatabaseError) -> bool:

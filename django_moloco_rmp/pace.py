@@ -120,13 +120,13 @@ class Pace:
         if retry_after is None:
             wait = min(wait, _LONGEST_WAIT)
         wait = lengthen(wait, jitter)
+        if granted_at <= self.changed_at:
+            # From before the last cut, so it is no news.
+            return self, wait
         throttled = self._known(now) | {identifier: (now + wait, times, now)}
         recent = [at for _, _, at in throttled.values() if at > now - _RECENT]
         if len(recent) < SEVERAL:
             return replace(self, throttled=throttled), wait
-        if granted_at <= self.changed_at:
-            # From before the last cut, so it is no news.
-            return self, wait
         current = self._effective(limit) or self._observed(now)
         return (
             replace(

@@ -6,8 +6,12 @@ Nothing is stored for this. A referrer within the shop is a URL, and the URLconf
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
+from functools import cache
+from string import Formatter
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.conf import settings
@@ -25,11 +29,15 @@ PAGE_ATTRIBUTE = "moloco_page"
 #: Longest Referer header that is looked at, in characters.
 MAX_REFERER_LENGTH = 2048
 
+logger = logging.getLogger("django_moloco_rmp")
+
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
 _DEFAULT_PORT = re.compile(r":(80|443)?\Z")
 
 
-def page_of(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
+def page_of(
+    match: ResolverMatch, pages: Mapping[str, str], method: str | None = None
+) -> str | None:
     """
     Return the page id of a view, or None if the view has no name as a page.
 
@@ -37,11 +45,32 @@ def page_of(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
     URL captured: ``CATEGORY:{slug}``, or ``CATEGORY:{0}`` for groups without a name.
 
     :param pages: names of URLs, with their namespaces, to templates
+    :param method: HTTP method of the request, ``GET`` by default
     :raises InvalidEventError: the template asks for what the URL does not have
     """
-    template = getattr(match.func, PAGE_ATTRIBUTE, None) or pages.get(match.view_name)
-    if template is None:
-        return None
+    template = template_of(match.func, method or "GET") or pages.get(match.view_name)
+    return None if template is None else fill(template, match)
+
+
+def template_of(view: Any, method: str = "GET") -> str | None:
+    """
+    Return the template that a decorator has left on a view, or None.
+
+    :param view: as in the URLconf; of a class, the decorator may be on the method for ``method``
+        or, as it is the page that shoppers come from, on ``get``
+    """
+    cls = getattr(view, "view_class", None)
+    places = [view, *(getattr(cls, name, None) for name in (method.lower(), "get"))]
+    found = (getattr(place, PAGE_ATTRIBUTE, None) for place in places)
+    return next((template for template in found if template), None)
+
+
+def fill(template: str, match: ResolverMatch) -> str:
+    """
+    Return a page id: the template, filled in with what the URL captured.
+
+    :raises InvalidEventError: the template asks for what the URL does not have
+    """
     try:
         return str(template).format(*match.args, **match.kwargs)
     except (LookupError, AttributeError, TypeError, ValueError) as error:
@@ -52,6 +81,35 @@ def page_of(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
             f" ({type(error).__name__}); its URL captures {captured}",
             "Use only what the URL captures, or give the URL pattern a default for it.",
         ) from error
+
+
+def placeholders(template: str) -> set[int | str]:
+    """
+    Return what a template of a page id asks its URL for: names, and numbers of nameless groups.
+
+    :raises ValueError: it is no template
+    """
+    probe = _Probe()
+    probe.vformat(template, (), {})
+    return probe.asked
+
+
+class _Probe(Formatter):
+    """Fills in nothing, and notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: set[int | str] = set()
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        # What follows is an attribute or an index of the value, which only the request knows.
+        first = re.split(r"[.\[]", field_name, maxsplit=1)[0]
+        self.asked.add(int(first) if first.isdecimal() else first)
+        return "", first
+
+    def check_unused_args(self, used_args: Any, args: Any, kwargs: Any) -> None: ...
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return ""
 
 
 def route_of(match: ResolverMatch) -> str:
@@ -71,12 +129,12 @@ def current_page(request: HttpRequest, pages: Mapping[str, str]) -> str | None:
     which the shopper sent it from.
 
     :param pages: as for :func:`page_of`
-    :raises InvalidEventError: as :func:`page_of` does
+    :raises InvalidEventError: the template of the view itself cannot be filled in
     """
     match = request.resolver_match
     if match is None:
         return None
-    page = page_of(match, pages)
+    page = page_of(match, pages, request.method)
     if page is not None:
         return page
     if _is_read(request):
@@ -96,13 +154,13 @@ def referrer_page(request: HttpRequest, pages: Mapping[str, str]) -> str | None:
     None if there is no referrer, and on an endpoint whose current page is the referrer already.
 
     :param pages: as for :func:`page_of`
-    :raises InvalidEventError: as :func:`page_of` does
+    :raises InvalidEventError: the template of the view itself cannot be filled in
     """
     referer = _referer(request)
     if referer is None:
         return None
     match = request.resolver_match
-    if not _is_read(request) and (match is None or page_of(match, pages) is None):
+    if not _is_read(request) and (match is None or page_of(match, pages, request.method) is None):
         return None
     internal = _is_internal(request, referer)
     if internal is None:
@@ -157,8 +215,23 @@ def _internal_page(request: HttpRequest, referer: SplitResult, pages: Mapping[st
     if decoded.startswith(prefix):
         match = _resolve(request, decoded.removeprefix(prefix) or "/")
         if match is not None:
-            return page_of(match, pages) or route_of(match)
+            return _page_left(match, pages) or route_of(match)
     return path
+
+
+def _page_left(match: ResolverMatch, pages: Mapping[str, str]) -> str | None:
+    """:func:`page_of` for the page before: its broken template must not cost this page's events."""
+    try:
+        return page_of(match, pages)
+    except InvalidEventError as error:
+        _tell_once(str(error))
+        return None
+
+
+@cache
+def _tell_once(fault: str) -> None:
+    # There are no more faults than templates, as what a URL captured is not part of the text.
+    logger.error("Pages count under their route: %s", fault, extra={"reason": "configuration"})
 
 
 def _resolve(request: HttpRequest, path: str) -> ResolverMatch | None:

@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from django_moloco_rmp.choices import ChannelType, EventType
 from django_moloco_rmp.money import CURRENCIES
 
+_MONTH = 30 * 24 * 3600
 #: The most that TRUSTED_PROXIES takes as a number of proxies.
 MAX_PROXIES = 64
 RELAYS = ("thread", "command", "off")
@@ -159,8 +160,8 @@ def _cookie_name(value: Any) -> str:
     return name
 
 
-def _env_text(text: str) -> str | None:
-    return text or None
+def _env_text(text: str) -> str:
+    return text
 
 
 def _env_flag(text: str) -> bool:
@@ -214,7 +215,7 @@ def _env_json(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """How one key is parsed from Python, and read from the text of an environment variable."""
+    """How one key is parsed from Python, and read from an environment variable, never blank."""
 
     parse: Callable[[Any], Any]
     read: Callable[[str], Any] = _env_text
@@ -249,4 +250,8 @@ KEYS: dict[str, Key] = {
     "LEASE": Key(_count(10, 3600), _env_int),
     "REJECTED_DAYS": Key(_count(1, 3650), _env_int),
     "DEDUPE_DAYS": Key(_count(1, 3650), _env_int),
+    "HEALTH_MAX_AGE": Key(_optional(_count(0, _MONTH)), _env_int),
+    "HEALTH_MAX_OPEN": Key(_optional(_count(0, _MONTH)), _env_int),
+    # An idle relay leaves a sign of life twice a minute.
+    "HEALTH_MAX_SILENCE": Key(_optional(_count(60, _MONTH)), _env_int),
 }

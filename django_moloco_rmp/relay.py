@@ -30,7 +30,7 @@ from django_moloco_rmp.senders import Grant, Job, Result, Senders
 from django_moloco_rmp.settlement import Settlement, Tally
 from django_moloco_rmp.wire import clamp_timestamp
 
-__all__ = ["Relay", "Tally", "relay_from_settings"]
+__all__ = ["Relay", "Tally", "client_from_settings", "relay_from_settings"]
 
 logger = logging.getLogger("django_moloco_rmp")
 
@@ -50,8 +50,7 @@ _ASKING = 50
 # Seconds within which a probe has to start.
 _PROBE_START = 2.0
 _PRUNE_SECONDS = 3600.0
-# Seconds of idleness after which the database's connection is not kept, and a sign of life is left.
-_IDLE_SECONDS = 10.0
+# Seconds of idleness between two signs of life.
 _SEEN_SECONDS = 30.0
 
 
@@ -61,7 +60,8 @@ class _Turn:
     What a look brought: jobs, or how long to wait.
 
     ``is_idle`` if nothing is due, ``is_shut`` if the circuit lets nothing through, ``is_early`` if
-    the next slot is too far ahead.
+    the next slot is too far ahead, ``is_paced`` if there are slots at all. ``began`` is when the
+    gate's time was read (monotonic).
     """
 
     jobs: tuple[Job, ...] = ()
@@ -69,6 +69,8 @@ class _Turn:
     is_idle: bool = False
     is_shut: bool = False
     is_early: bool = False
+    is_paced: bool = False
+    began: float = 0.0
 
 
 class Relay:
@@ -82,6 +84,7 @@ class Relay:
     :param lease: how long a claim holds, seconds
     :param send_seconds: the longest that one post may take, seconds
     :param drain_seconds: how long a stopped relay waits for what is being sent, seconds
+    :param idle_seconds: after how long without an event no connection is kept, seconds
     :param max_qps: the most calls in any one second, of all relays together; None for no limit
     :param fingerprint: of what the calls are configured with; a new one is tried at once
     :param clock: milliseconds since the epoch; no timestamp later than this is sent, nor later than
@@ -101,6 +104,7 @@ class Relay:
         lease: float = 120.0,
         send_seconds: float = 13.05,
         drain_seconds: float = 20.0,
+        idle_seconds: float = 10.0,
         max_qps: float | None = None,
         fingerprint: str = "",
         dedupe_days: int = 30,
@@ -118,8 +122,12 @@ class Relay:
         self._batch_size = batch_size
         self._lease = lease
         self._margin = min(_MARGIN, lease * _MARGIN_PART)
+        # With a time-out that fills the lease a late answer may come too late; nothing would be
+        # worse.
+        self._hold = max(lease - send_seconds - self._margin, lease * _MARGIN_PART)
         self._send_seconds = send_seconds
         self._drain_seconds = drain_seconds
+        self._idle_seconds = idle_seconds
         self._max_qps = max_qps
         self._fingerprint = fingerprint
         self._dedupe = timedelta(days=dedupe_days)
@@ -132,6 +140,8 @@ class Relay:
         self._look_at = 0.0
         self._poll = _POLL[0]
         self._is_deaf = False
+        self._is_paced = False
+        self._claim_seconds = 0.0
         self._taken = 0
         self._until_empty = False
         self._max_events: int | None = None
@@ -172,6 +182,7 @@ class Relay:
         :raises django.db.Error: the database failed, and ``until_empty`` is set
         """
         self._until_empty, self._max_events = until_empty, max_events
+        self._taken, self._is_empty, self._look_at = 0, False, 0.0
         try:
             while (wait := self.step()) is not None:
                 self.bell.wait(wait)
@@ -199,7 +210,10 @@ class Relay:
             if self._until_empty:
                 self._senders.halt()
                 raise
-            logger.exception("The relay's database failed; its events stay as they are")
+            logger.exception(
+                "The relay's database failed; its events stay as they are",
+                extra={"database": self._outbox.using},
+            )
             self._look_at = self._settle_at = time.monotonic() + _POLL[0]
             return None if self._is_over() else _POLL[0]
 
@@ -234,6 +248,8 @@ class Relay:
         if any(each.error is not None and each.error.concerns_destination for each in results):
             self._senders.halt()
             results += self._senders.take()
+        # What is handed back does not count: somebody has to take it up once more.
+        self._taken -= sum(not each.was_sent for each in results)
         if results and not self._results:
             self._settle_at = time.monotonic() + _SETTLE_SECONDS
         self._results += results
@@ -253,11 +269,11 @@ class Relay:
     def _settle(self) -> None:
         self._refresh()
         self._settlement.settle(self._results)
-        if any(each.job.grant.is_probe or not each.was_sent for each in self._results):
-            # What the last look found may be so no longer: the circuit has closed, or something
-            # that had been handed out is due again.
-            self._is_empty = False
-            self._look_at = 0.0
+        returned = any(each.job.grant.is_probe or not each.was_sent for each in self._results)
+        if returned or self._until_empty:
+            # What the last look found may be so no longer: the circuit has closed, something that
+            # had been handed out is due again, or others have come in the meantime.
+            self._is_empty, self._look_at = False, 0.0
         self._results = []
 
     def _may_look(self) -> bool:
@@ -268,7 +284,9 @@ class Relay:
         return time.monotonic() >= self._look_at
 
     def _has_room(self) -> bool:
-        return self._wanted() > 0 and self._senders.waiting() < self._senders.size
+        # Slots do not wait for a sender to be free, while other events may.
+        busy = self._senders.outstanding if self._is_paced else self._senders.waiting()
+        return self._wanted() > 0 and busy < self._senders.size
 
     def _is_spent(self) -> bool:
         return self._max_events is not None and self._taken >= self._max_events
@@ -288,6 +306,7 @@ class Relay:
         # Or each commit would ask a gate which has said when to come again.
         self._is_deaf = turn.is_shut or turn.is_early
         self._is_empty = turn.is_idle or turn.is_shut
+        self._is_paced = turn.is_paced
         if turn.jobs:
             self._taken += len(turn.jobs)
             self._poll = _POLL[0]
@@ -312,6 +331,8 @@ class Relay:
         turn = self._gate.change(self._decide)
         self._is_known = True
         self._settlement.counted()
+        if turn.jobs:
+            self._claim_seconds = time.monotonic() - turn.began
         return turn
 
     def _wanted(self) -> int:
@@ -324,7 +345,7 @@ class Relay:
         """Claim what the gate allows. Repeatable: it changes nothing but gate and outbox."""
         ahead = self._clock() - held.now // 1000
         self._ahead = ahead if ahead > _ASKING else 0
-        held.notes |= {"relay_seen_at": held.now, **self._settlement.counts()}
+        held.notes |= {"relay_seen_at": held.now, **self._settlement.counts(held.now)}
         if not self._is_known and held.fingerprint != self._fingerprint:
             held.notes["fingerprint"] = self._fingerprint
             held.circuit = held.circuit.probing(held.now)
@@ -333,20 +354,22 @@ class Relay:
         permit = held.circuit.permit(held.now, self._wanted())
         if not permit.calls:
             return _Turn(wait=min(permit.wait / SECOND, _POLL_SHUT), is_shut=True)
-        slots = held.pace.slots(held.now, permit.calls, self._max_qps)
+        # Where the database is far away, slots for now would be over before the claim is made.
+        soon = held.now + int(self._claim_seconds * SECOND)
+        slots = held.pace.slots(soon, permit.calls, self._max_qps)
         if slots.interval and slots.count:
             # Slots that nobody is free to use would pass by.
             free = max(1, self._senders.size - self._senders.outstanding)
             slots = Slots(min(slots.count, free), slots.first, slots.interval)
         if not slots.count:
-            return _Turn(wait=slots.wait / SECOND, is_early=True)
+            return _Turn(wait=slots.wait / SECOND, is_early=True, is_paced=True)
         lease = self._outbox.claim(slots.count, timedelta(seconds=self._lease))
         events = self._without_waiting(held, lease)
         if not events:
             return _Turn(is_idle=not lease.events)
         held.circuit = held.circuit.taken(held.now, permit, self._send_seconds + self._margin)
         held.pace = held.pace.taken(held.now, slots, len(events))
-        hold = _PROBE_START if permit.is_probe else self._lease - self._send_seconds - self._margin
+        hold = _PROBE_START if permit.is_probe else self._hold
         grant = Grant(
             lease.token,
             held.circuit.generation,
@@ -355,7 +378,9 @@ class Relay:
             permit.is_probe,
         )
         return _Turn(
-            tuple(_job(event, grant, held, slots, number) for number, event in enumerate(events))
+            tuple(_job(event, grant, held, slots, number) for number, event in enumerate(events)),
+            is_paced=bool(slots.interval),
+            began=held.read_at,
         )
 
     def _without_waiting(self, held: Held, lease: Lease) -> list[Claimed]:
@@ -374,15 +399,16 @@ class Relay:
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
             self._outbox.prune(dedupe=self._dedupe, rejected=self._rejected)
-        if now >= self._next_sign or (self._until_empty and self._settlement.counts()):
+            self._settlement.prune()
+        if now >= self._next_sign:
             self._sign_off()
             self._next_sign = now + _SEEN_SECONDS
-        if now - self._active_at > _IDLE_SECONDS and not connection.in_atomic_block:
+        if now - self._active_at > self._idle_seconds and not connection.in_atomic_block:
             connection.close()
 
     def _sign_off(self) -> None:
         """Leave a sign of life, and what has not been counted."""
-        self._gate.note(**self._settlement.counts())
+        self._gate.note(self._settlement.counts)
         self._settlement.counted()
 
     def _send(self, payload: str) -> None:
@@ -396,20 +422,15 @@ def _job(event: Claimed, grant: Grant, held: Held, slots: Slots, number: int) ->
     return Job(event, grant, start, min(start + SLOT / SECOND, grant.start_before))
 
 
-def relay_from_settings(
-    using: str, *, bell: Bell | None = None, drain_seconds: float = 20.0
-) -> Relay:
+def client_from_settings() -> EventClient:
     """
-    Return a relay for the outbox of one database, as the settings have it.
+    Return a client for the platform of the settings.
 
-    :param using: the database's alias
-    :param bell: as for :class:`Relay`
-    :param drain_seconds: as for :class:`Relay`
     :raises ImproperlyConfigured: the settings are at fault
     """
     settings = get_settings()
     try:
-        client = EventClient(
+        return EventClient(
             settings.platform_id,
             settings.api_key,
             platform_name=settings.platform_name,
@@ -420,6 +441,26 @@ def relay_from_settings(
         )
     except ValueError as error:
         raise ImproperlyConfigured(f"MOLOCO_RMP: {error}.") from None
+
+
+def relay_from_settings(
+    using: str,
+    *,
+    bell: Bell | None = None,
+    drain_seconds: float = 20.0,
+    idle_seconds: float = 10.0,
+) -> Relay:
+    """
+    Return a relay for the outbox of one database, as the settings have it.
+
+    :param using: the database's alias
+    :param bell: as for :class:`Relay`
+    :param drain_seconds: as for :class:`Relay`
+    :param idle_seconds: as for :class:`Relay`
+    :raises ImproperlyConfigured: the settings are at fault
+    """
+    settings = get_settings()
+    client = client_from_settings()
     fingerprint = salted_hmac(__name__, f"{client.url} {settings.api_key}", algorithm="sha256")
     return Relay(
         Outbox(using),
@@ -427,8 +468,9 @@ def relay_from_settings(
         concurrency=settings.concurrency,
         batch_size=settings.batch_size,
         lease=settings.lease,
-        send_seconds=sum(settings.timeout),
+        send_seconds=client.longest_call,
         drain_seconds=drain_seconds,
+        idle_seconds=idle_seconds,
         max_qps=settings.max_qps,
         fingerprint=fingerprint.hexdigest(),
         dedupe_days=settings.dedupe_days,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -43,9 +42,10 @@ _CONFIGURATION_ERRORS = (
 )
 
 
-def read_bounded(response: requests.Response, seconds: float) -> bytes:
+def read_bounded(response: requests.Response) -> bytes:
     """
-    Return what can be read of an answer's body, up to :data:`MAX_RESPONSE_SIZE` and ``seconds``.
+    Return what can be read of an answer's body, up to :data:`MAX_RESPONSE_SIZE`. How long it may
+    take is up to the connection.
 
     An answer whose body breaks off is an answer all the same: the status says whether the event
     was accepted, and the body says nothing but why not.
@@ -55,9 +55,8 @@ def read_bounded(response: requests.Response, seconds: float) -> bytes:
     # must not be taken for the answer to the next event: leave it unread, to be closed.
     if response.status_code < 200:
         return content
-    deadline = time.monotonic() + seconds
     try:
-        while len(content) < MAX_RESPONSE_SIZE and time.monotonic() < deadline:
+        while len(content) < MAX_RESPONSE_SIZE:
             # Returns after one packet, while read() would wait for all it was asked for.
             chunk = response.raw.read1(MAX_RESPONSE_SIZE - len(content))
             if not chunk:

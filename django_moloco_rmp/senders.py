@@ -1,4 +1,4 @@
-"""The senders: a bounded pool of threads that post events and touch nothing else."""
+"""The senders: a bounded pool of threads that post events and touch no database."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from django_moloco_rmp import signals
 from django_moloco_rmp.exceptions import DeliveryError, NetworkError
 from django_moloco_rmp.outbox import Claimed
 
@@ -126,19 +127,25 @@ class Senders:
         halted.wait(max(0.0, job.not_before - time.monotonic()))
         if halted.is_set() or time.monotonic() > job.not_after:
             return Result(job, was_sent=False)
-        error = self._post(job.event.payload)
+        began_at = time.monotonic()
+        error = self._post(job.event)
+        seconds = time.monotonic() - began_at
         if error is not None and error.concerns_destination:
             # At once, and not when the result is looked at: others would begin in between.
             halted.set()
+        signals.event_posted.send_robust(job.event.event_type, seconds=seconds, error=error)
         return Result(job, error)
 
-    def _post(self, payload: str) -> DeliveryError | None:
+    def _post(self, event: Claimed) -> DeliveryError | None:
         try:
-            self._send(payload)
+            self._send(event.payload)
         except DeliveryError as error:
             return error
         except Exception as error:
             # A fault of ours must neither lose the event nor leave the relay waiting for it.
-            logger.exception("Sending failed in an unforeseen way")
+            logger.exception(
+                "Sending failed in an unforeseen way",
+                extra={"event_id": event.event_id, "event_type": event.event_type},
+            )
             return NetworkError(f"unforeseen {type(error).__name__}")
         return None

@@ -5,6 +5,7 @@ What becomes of events once they have been posted: written back in one transacti
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 
 from django_moloco_rmp import signals
+from django_moloco_rmp.counts import DELIVERED, REJECTED, RETRIED, Counts, Sample, Tallies
 from django_moloco_rmp.database import retrying
 from django_moloco_rmp.exceptions import DeliveryError
 from django_moloco_rmp.gate import Gate, Held
@@ -40,6 +43,7 @@ class _Draft:
     """What one try of a transaction did; it counts only once that is committed."""
 
     tally: Tally = field(default_factory=Tally)
+    counts: Tallies = field(default_factory=Tallies)
     told: list[Callable[[], object]] = field(default_factory=list)
 
 
@@ -65,26 +69,49 @@ class Settlement:
         self._max_qps = max_qps
         self._jitter = jitter
         self._counted = Tally()
+        self._counts = Counts(outbox.using, gate.name)
+        self._sample = Sample()
+        self._sampled: dict[str, int] = {}
+        # The database's time, and this process's monotonic time when it was that.
+        self._time = (0, 0.0)
         # Whether a success is news to the gate, as far as this process knows.
         self._is_news = False
 
     def watch(self, held: Held) -> None:
         """Note how the gate is, whenever it has been looked at."""
         self._is_news = bool(held.circuit.failures or held.circuit.rejections)
+        self._time = (held.now, held.read_at)
 
-    def counts(self) -> dict[str, Any]:
-        """Return columns of the gate to set for what has not been counted there."""
+    def counts(self, now: Any) -> dict[str, Any]:
+        """
+        Return columns of the gate to set for what has not been counted there.
+
+        :param now: the database's time in microseconds, or an expression for it
+        """
         new = {
             "delivered": self.tally.delivered - self._counted.delivered,
             "rejected": self.tally.rejected - self._counted.rejected,
             "retried": self.tally.rescheduled - self._counted.rescheduled,
         }
-        return {name: F(name) + count for name, count in new.items() if count}
+        columns = {name: F(name) + count for name, count in new.items() if count}
+        if new["delivered"]:
+            columns["last_success_at"] = now
+        return columns | self._sampled
 
     def counted(self) -> None:
         """Note that :meth:`counts` have been saved."""
         tally = self.tally
         self._counted = Tally(tally.delivered, tally.rescheduled, tally.rejected, tally.released)
+        self._sampled = {}
+
+    def prune(self) -> None:
+        """Sum up counts that have been kept by the hour long enough."""
+        if self._counts.has_old(self._now()):
+            self._gate.change(lambda held: self._counts.prune(held.now))
+
+    def _now(self) -> int:
+        then, read_at = self._time
+        return then + int((time.monotonic() - read_at) * SECOND)
 
     def settle(self, results: Sequence[Result]) -> None:
         """
@@ -95,20 +122,31 @@ class Settlement:
         if self._is_news or any(each.error or not each.was_sent for each in results):
             draft = self._gate.change(partial(self._decide, results))
         else:
-            draft = retrying(self._outbox.using, partial(self._delivered, results))
+            draft = retrying(self._outbox.using, partial(self._plain, results))
         tally = self.tally
         tally.delivered += draft.tally.delivered
         tally.rescheduled += draft.tally.rescheduled
         tally.rejected += draft.tally.rejected
         tally.released += draft.tally.released
+        for result in results:
+            if result.was_sent and result.error is None:
+                self._sampled |= self._sample.add(result.job.event.identifier)
         for tell in draft.told:
             tell()
+
+    def _plain(self, results: Iterable[Result]) -> _Draft:
+        with transaction.atomic(using=self._outbox.using):
+            draft = self._delivered(results)
+            self._counts.write(self._now(), draft.counts)
+        return draft
 
     def _delivered(self, results: Iterable[Result]) -> _Draft:
         draft = _Draft()
         for token, events in _by_token(results).items():
             draft.tally.delivered += self._outbox.delivered(token, events)
             draft.told += [partial(_tell_delivered, event) for event in events]
+            for event in events:
+                draft.counts.add(event, DELIVERED)
         return draft
 
     def _decide(self, results: Sequence[Result], held: Held) -> _Draft:
@@ -127,6 +165,7 @@ class Settlement:
         for result in results:
             if result.error is not None:
                 self._refused(held, draft, result, result.error)
+        self._counts.write(held.now, draft.counts)
         self.watch(held)
         return draft
 
@@ -159,6 +198,7 @@ class Settlement:
         draft.tally.rescheduled += self._outbox.release(
             grant.token, [event], timedelta(microseconds=wait)
         )
+        draft.counts.add(event, RETRIED)
         draft.told.append(partial(_tell_waiting, event, error, wait))
 
     def _rejected(self, held: Held, draft: _Draft, result: Result, error: DeliveryError) -> None:
@@ -168,9 +208,11 @@ class Settlement:
         )
         if is_its_fault:
             draft.tally.rejected += self._outbox.reject(grant.token, event, error)
+            draft.counts.add(event, REJECTED)
             draft.told.append(partial(_tell_rejected, event, error))
         else:
             draft.tally.rescheduled += self._outbox.keep(grant.token, event, error)
+            draft.counts.add(event, RETRIED)
             draft.told.append(partial(_tell_kept, event, error))
 
     def _misconfigured(
@@ -179,6 +221,7 @@ class Settlement:
         event, grant = result.job.event, result.job.grant
         held.circuit = held.circuit.misconfigured(held.now, grant.generation, self._jitter())
         draft.tally.rescheduled += self._outbox.keep(grant.token, event, error)
+        draft.counts.add(event, RETRIED)
         draft.told.append(partial(_tell_kept, event, error))
 
     def _failed(self, held: Held, draft: _Draft, result: Result, error: DeliveryError) -> None:
@@ -195,6 +238,7 @@ class Settlement:
         if is_to_blame and event.server_errors + 1 >= POISON:
             why = f"poison: {POISON} server errors while other events were delivered; "
             draft.tally.rejected += self._outbox.reject(grant.token, event, error, why=why)
+            draft.counts.add(event, REJECTED)
             draft.told.append(partial(_tell_rejected, event, error))
             return
         wait = retry_wait(event.failures + 1, _microseconds(error.retry_after))
@@ -206,6 +250,7 @@ class Settlement:
             error,
             is_server_error=is_to_blame,
         )
+        draft.counts.add(event, RETRIED)
         draft.told.append(partial(_tell_waiting, event, error, wait))
 
 
@@ -220,8 +265,12 @@ def _microseconds(seconds: float | None) -> int | None:
     return None if seconds is None else int(seconds * SECOND)
 
 
-def _extra(event: Claimed) -> dict[str, str]:
-    return {"event_id": event.event_id, "event_type": event.event_type}
+def _extra(event: Claimed, error: DeliveryError) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "event_type": event.event_type,
+        "status": error.status,
+    }
 
 
 def _tell_delivered(event: Claimed) -> None:
@@ -230,15 +279,20 @@ def _tell_delivered(event: Claimed) -> None:
 
 def _tell_waiting(event: Claimed, error: DeliveryError, wait: int) -> None:
     seconds = wait / SECOND
-    logger.warning("Event not delivered, next try in %g s: %s", seconds, error, extra=_extra(event))
+    logger.warning(
+        "Event not delivered, next try in %g s: %s",
+        seconds,
+        error,
+        extra={**_extra(event, error), "wait": seconds},
+    )
 
 
 def _tell_kept(event: Claimed, error: DeliveryError) -> None:
-    logger.error("Event not delivered, and kept: %s", error, extra=_extra(event))
+    logger.error("Event not delivered, and kept: %s", error, extra=_extra(event, error))
 
 
 def _tell_rejected(event: Claimed, error: DeliveryError) -> None:
-    logger.error("Event rejected, and kept: %s", error, extra=_extra(event))
+    logger.error("Event rejected, and kept: %s", error, extra=_extra(event, error))
     signals.event_rejected.send_robust(
         event.event_type, event_id=event.event_id, status=error.status, message=error.message
     )

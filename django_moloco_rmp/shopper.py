@@ -8,10 +8,12 @@ finds, complete and hashed, and all that events are made from.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from inspect import iscoroutine
 from ipaddress import IPv4Address
 from typing import Any, Self
 
@@ -125,6 +127,7 @@ class Shopper:
         self._request = request
         self._sets_cookie = False
         self._is_shown = False
+        self._has_cookie = False
         #: What has to wait for the end of the request, see the template tags.
         self.deferred: list[Callable[[], object]] = []
         #: Whether the middleware is through with the request; a response may be streamed after.
@@ -210,7 +213,9 @@ class Shopper:
             if raises_errors():
                 raise
             is_explained = isinstance(error, InvalidEventError | ImproperlyConfigured)
-            logger.error("No shopper: %s", error, exc_info=not is_explained)
+            logger.error(
+                "No shopper: %s", error, exc_info=not is_explained, extra={"reason": "invalid"}
+            )
             return Snapshot(dropped="invalid")
 
     def emitted(self) -> None:
@@ -237,44 +242,49 @@ class Shopper:
             httponly=True,
             samesite="Lax",
         )
+        self._has_cookie = True
         # Or it would give one browser's id to all.
         patch_vary_headers(response, ("Cookie",))
 
     def _not_a_shopper(self, settings: Settings) -> str | None:
-        if not settings.ignore_bots:
-            return None
         if self._request.method == "HEAD":
             return "head"
         meta = self._request.META
         purposes = (meta.get(name, "") for name in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE"))
         if any("prefetch" in purpose[:100].lower() for purpose in purposes):
             return "prefetch"
-        return "bot" if parse_user_agent(self._user_agent or "").is_bot else None
+        is_bot = settings.ignore_bots and parse_user_agent(self._user_agent or "").is_bot
+        return "bot" if is_bot else None
 
     def _consent(self, settings: Settings) -> tuple[bool, PersonalizationMode | None]:
         """Return whether the shopper may be tracked, and in which mode; None is the platform's."""
         mode: PersonalizationMode | None = None
         if settings.consent is not None:
+            what = "the callable in MOLOCO_RMP['CONSENT']"
             try:
-                answer = settings.consent(self._request)
-                mode = None if answer is None else PersonalizationMode(answer)
+                answer: object = settings.consent(self._request)
             except Exception as error:
-                what = "the callable in MOLOCO_RMP['CONSENT']"
                 raise _broken("personalization_mode", what, error) from error
-            if mode is None:
+            _refuse_coroutine("personalization_mode", what, answer)
+            if answer is None:
                 return False, None
+            mode = _mode(what, answer)
         if self._request.META.get("HTTP_SEC_GPC", "").strip() == "1":
             mode = PersonalizationMode.ID_LESS
         return True, mode
 
     def _identifiers(self, settings: Settings, cannot_wait: bool) -> dict[str, str]:
-        key = derive_key(settings.hash_key or django_settings.SECRET_KEY)
+        key = identifier_key(settings)
         found: dict[str, str] = {}
         user_id = self._user_id(settings, cannot_wait)
         if user_id is not None:
             found["user_id"] = hash_identifier("user_id", user_id, key)
         if settings.persistent_id_cookie is not None:
-            found["persistent_id"] = hash_identifier("persistent_id", self._browser_id[0], key)
+            browser_id, is_new = self._browser_id
+            # While a response is streamed it is too late for a cookie: the browser would never
+            # come back under this id.
+            if not is_new or not self.is_over or self._has_cookie:
+                found["persistent_id"] = hash_identifier("persistent_id", browser_id, key)
         if not found:
             session = getattr(getattr(self._request, "session", None), "session_key", None)
             if session:
@@ -282,14 +292,17 @@ class Shopper:
         return found
 
     def _user_id(self, settings: Settings, cannot_wait: bool) -> str | None:
+        what = "the callable in MOLOCO_RMP['USER_ID']" if settings.user_id else "request.user"
         try:
             value = (settings.user_id or _authenticated_user)(self._request)
+            _refuse_coroutine("user_id", what, value)
             # False is what "user.is_authenticated and user.email" gives for a visitor.
             text = "" if value is None or value is False else str(value).strip()
+        except InvalidEventError:
+            raise
         except Exception as error:
             if cannot_wait and isinstance(error, SynchronousOnlyOperation):
                 return None
-            what = "the callable in MOLOCO_RMP['USER_ID']" if settings.user_id else "request.user"
             raise _broken("user_id", what, error) from error
         if text.casefold() in RESERVED_USER_IDS:
             raise InvalidEventError(
@@ -334,6 +347,11 @@ class Shopper:
         return None
 
 
+def identifier_key(settings: Settings) -> bytes:
+    """Return the key that shoppers' identifiers are hashed with: of HASH_KEY, else SECRET_KEY."""
+    return derive_key(settings.hash_key or django_settings.SECRET_KEY)
+
+
 def _authenticated_user(request: Any) -> Any:
     user = getattr(request, "user", None)
     return user.pk if user is not None and user.is_authenticated else None
@@ -351,6 +369,27 @@ def _broken(field: str, what: str, error: Exception) -> InvalidEventError:
     else:
         fix = "Mend it; it gets the request."
     return InvalidEventError(field, f"{what} failed with {type(error).__name__}", fix)
+
+
+def _refuse_coroutine(field: str, what: str, answer: object) -> None:
+    if iscoroutine(answer):
+        answer.close()  # or Python warns that nobody awaited it
+        fix = "Make it a plain function: def, not async def."
+        raise InvalidEventError(field, f"{what} is a coroutine function", fix)
+
+
+def _mode(what: str, answer: Any) -> PersonalizationMode:
+    try:
+        return PersonalizationMode(answer)
+    except ValueError:
+        shown = f"a {type(answer).__name__}"
+        # Shown as it is only where it can be nothing of the shopper's.
+        is_word = isinstance(answer, str) and re.fullmatch("[A-Za-z_ -]{0,20}", answer)
+        if is_word or isinstance(answer, bool):
+            shown = repr(answer)
+        fix = "Return PersonalizationMode.STANDARD, METRIC_ONLY or ID_LESS, or None: do not track."
+        rule = f"{what} returned {shown}, which is no PersonalizationMode"
+        raise InvalidEventError("personalization_mode", rule, fix) from None
 
 
 _current: ContextVar[Shopper | None] = ContextVar("moloco_shopper", default=None)

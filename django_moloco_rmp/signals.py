@@ -26,7 +26,7 @@ searched = Signal()
 
 #: An event has been reported: it is in the outbox, as part of the caller's transaction, or will be
 #: in the buffer once that is committed. It may still be rolled back. Arguments: ``event`` (Event),
-#: ``using`` (database alias). The sender is the EventType.
+#: ``using`` (database alias), ``seconds`` (float, that track() took). The sender is the EventType.
 event_recorded = Signal()
 #: An event was accepted by the API. Arguments: ``event_id``. The sender is the event type as str.
 event_delivered = Signal()
@@ -35,13 +35,19 @@ event_delivered = Signal()
 event_rejected = Signal()
 #: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``unidentified``,
 #: ``bot``, ``prefetch``, ``head``, ``disabled``, ``database``, ``configuration``, ``async``,
-#: ``overflow`` or ``error``), ``detail`` (a text without identifiers). The sender is the event type
-#: as it was given, None if that is no text.
+#: ``overflow``, ``exit`` or ``error``), ``detail`` (a text without identifiers), ``seconds``
+#: (float, that track() took; 0 if the buffer dropped it). The sender is the event type as it was
+#: given, None if that is no text.
 event_dropped = Signal()
 #: A destination's circuit changed. Arguments: ``state`` and ``previous`` (``closed``, ``backoff``,
 #: ``open`` or ``paused``), ``reason`` (``server``, ``configuration``, ``rejections`` or blank). The
 #: sender is the destination's name. Sent by the process that noticed, after it was written down.
 circuit_changed = Signal()
+
+#: One post to the API has come to its end. Arguments: ``seconds`` that it took, ``error`` (the
+#: DeliveryError, None if the event was accepted). The sender is the event type as str. Sent by a
+#: thread that only posts: a receiver has to be quick, and must not use the database.
+event_posted = Signal()
 
 #: What :func:`connect` makes of a shop's own signal. Arguments: ``mapper``, ``arguments``.
 mapped = Signal()

@@ -22,7 +22,7 @@ from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperatio
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.http import HttpRequest
 
-from django_moloco_rmp import runners, signals
+from django_moloco_rmp import captures, runners, signals
 from django_moloco_rmp.choices import choice
 from django_moloco_rmp.conf import Settings, get_settings, raises_errors
 from django_moloco_rmp.events import (
@@ -85,6 +85,7 @@ def track(
     :return: the event's id; None if nothing was emitted
     :raises InvalidEventError: something is invalid, and RAISE_ERRORS is set
     """
+    started = time.perf_counter()
     with guard(event_type):
         settings = get_settings()
         if not settings.enabled:
@@ -98,7 +99,7 @@ def track(
         else:
             snapshot = Snapshot.thaw(source)
         if snapshot.dropped is not None:
-            _drop(event_type, snapshot.dropped, "")
+            _drop(event_type, snapshot.dropped, "", started)
             return None
         now = time.time_ns() // 1_000_000
         event = _event(
@@ -122,13 +123,18 @@ def track(
             runners.put(Entry.of(event, keeps_id=keeps_id), alias)
         elif not keeps_id and _may_buffer(event, alias, settings):
             _buffer_after_commit(Entry.of(event), alias)
+        elif captures.replaces_outbox(alias):
+            if not captures.record(event.id, alias):
+                return None
         elif Outbox(alias).record(event, keeps_id=keeps_id):
             _wake_after_commit(alias)
         else:
             return None
         if isinstance(source, Shopper):
             source.emitted()
-        signals.event_recorded.send_robust(event.event_type, event=event, using=alias)
+        signals.event_recorded.send_robust(
+            event.event_type, event=event, using=alias, seconds=time.perf_counter() - started
+        )
         return event.id
 
 
@@ -140,6 +146,7 @@ async def atrack(event_type: EventType | str, items: Any = (), **keywords: Any) 
 @contextmanager
 def guard(event_type: object) -> Generator[None]:
     """Keep a failure of tracking from the page: log and signal it, or raise if RAISE_ERRORS."""
+    started = time.perf_counter()
     try:
         yield
     except Exception as error:
@@ -147,11 +154,12 @@ def guard(event_type: object) -> Generator[None]:
             raise
         reason = _reason(error)
         name = event_type if isinstance(event_type, str) else type(event_type).__name__
+        extra = {"event_type": name, "reason": reason}
         if isinstance(error, InvalidEventError | SynchronousOnlyOperation | ImproperlyConfigured):
-            logger.error("Event dropped (%s, %s): %s", name, reason, error)
+            logger.error("Event dropped (%s, %s): %s", name, reason, error, extra=extra)
         else:
-            logger.exception("Event dropped (%s, %s)", name, reason)
-        _drop(event_type, reason, str(error))
+            logger.exception("Event dropped (%s, %s)", name, reason, extra=extra)
+        _drop(event_type, reason, str(error), started)
 
 
 def _reason(error: Exception) -> str:
@@ -165,10 +173,11 @@ def _reason(error: Exception) -> str:
     return next((reason for kind, reason in reasons if isinstance(error, kind)), "error")
 
 
-def _drop(event_type: object, reason: str, detail: str) -> None:
+def _drop(event_type: object, reason: str, detail: str, started: float) -> None:
     # A sender has to be hashable, or the dispatcher itself fails.
     sender = event_type if isinstance(event_type, str) else None
-    signals.event_dropped.send_robust(sender, reason=reason, detail=detail)
+    seconds = time.perf_counter() - started
+    signals.event_dropped.send_robust(sender, reason=reason, detail=detail, seconds=seconds)
 
 
 def in_event_loop() -> bool:
@@ -196,6 +205,7 @@ def _warn_of_event_loop() -> None:
         "track() was called inside a running event loop: the event is written a moment later, not "
         "in a transaction, and without the user's id if that has to be looked up. Use await "
         "atrack(...) instead, or await signal.asend(...).",
+        extra={"reason": "async"},
         stack_info=True,
     )
 
@@ -327,9 +337,9 @@ def _money(field: str, value: Amount | None, currency: str | None) -> Money | No
         return None
     try:
         money = value if isinstance(value, Money) else Money(value)
+        return money if money.currency else Money(money.amount, currency)
     except InvalidEventError as error:
         raise error.under(field) from None
-    return money if money.currency else Money(money.amount, currency)
 
 
 def _milliseconds(moment: datetime | int) -> int:

@@ -110,8 +110,12 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
 
+    def do_CONNECT(self) -> None:
+        """Answer as to a POST: the script is a proxy's."""
+        self.do_POST()
+
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = Request(
             self.command, self.path, dict(self.headers.items()), body, self.client_address
         )

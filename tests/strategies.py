@@ -19,6 +19,7 @@ from django_moloco_rmp.events import (
     PersonalizationMode,
     clean,
 )
+from django_moloco_rmp.money import WHOLE_CURRENCIES
 
 #: The moment these events are looked at, in milliseconds; they happened before it.
 NOW = 1_800_000_000_000
@@ -44,7 +45,8 @@ amounts = st.one_of(
     st.floats(0, 2**53).map(lambda number: Decimal(repr(number))),
 )
 currencies = st.sampled_from(sorted(CURRENCIES))
-money = st.builds(Money, amounts, currencies)
+money = st.builds(Money, amounts, currencies.filter(lambda code: code not in WHOLE_CURRENCIES))
+money |= st.builds(Money, st.integers(0, 2**53), currencies)
 items = st.builds(
     Item,
     filled_text,

@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -36,23 +37,30 @@ DRAIN_TIMEOUT = 2.0
 _SENDING_TIMEOUT = 1.5
 # Seconds that a fork waits for the end of a statement.
 _FORK_TIMEOUT = 1.0
-# Seconds of idleness after which no connection is kept.
-_IDLE_SECONDS = 10.0
+# Seconds between tries to write the rest of the buffer at the end of the process.
+_DRAIN_PAUSE = 0.1
 _FOREVER = 3600.0
 
 
 class Background:
-    """The background thread and all that it has to do."""
+    """
+    The background thread and all that it has to do.
 
-    def __init__(self) -> None:
+    :param idle_seconds: of idleness after which no connection to a database is kept
+    """
+
+    def __init__(self, *, idle_seconds: float = 10.0) -> None:
         self.pid = os.getpid()
+        #: Whether :meth:`stop` was called: there is no thread any more, or soon.
+        self.has_ended = False
+        self._idle_seconds = idle_seconds
         self._bell = Bell()
         self._buffer = Buffer(self._bell.ring)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wanted: set[str] = set()
         self._relays: dict[str, Relay | None] = {}
-        self._stopping = False
+        self._give_up_at = 0.0
         self._active_at = time.monotonic()
         # Held while it talks to a database, never while it waits.
         self._talking = threading.Lock()
@@ -83,14 +91,14 @@ class Background:
         if self._thread is not None and self._thread.is_alive():
             return
         with self._lock:
-            if (self._thread is None or not self._thread.is_alive()) and not self._stopping:
+            if (self._thread is None or not self._thread.is_alive()) and not self.has_ended:
                 self._thread = threading.Thread(target=self._run, name="moloco-rmp", daemon=True)
                 self._thread.start()
-                _hook_into_celery()
+                _hook_into_pools()
 
     def _run(self) -> None:
         try:
-            while not self._stopping:
+            while not self.has_ended:
                 with self._talking:
                     wait = self._safe_step()
                 self._bell.wait(wait)
@@ -128,7 +136,7 @@ class Background:
         now = time.monotonic()
         if written:
             self._active_at = now
-        elif now - self._active_at > _IDLE_SECONDS:
+        elif now - self._active_at > self._idle_seconds:
             for connection in connections.all(initialized_only=True):
                 if self._relays.get(connection.alias) is None:
                     connection.close()
@@ -137,35 +145,51 @@ class Background:
         # Not by the request that starts it: the HTTP library takes tens of milliseconds to import.
         try:
             relay: Relay = import_string("django_moloco_rmp.relay.relay_from_settings")(
-                using, bell=self._bell, drain_seconds=_SENDING_TIMEOUT
+                using,
+                bell=self._bell,
+                drain_seconds=_SENDING_TIMEOUT,
+                idle_seconds=self._idle_seconds,
             )
         except ImproperlyConfigured as error:
-            logger.error("Events wait in the outbox, as nothing can be sent: %s", error)
+            logger.error(
+                "Events wait in the outbox, as nothing can be sent: %s",
+                error,
+                extra={"database": using, "reason": "configuration"},
+            )
             return None
         return relay
 
     def _end(self) -> None:
-        with self._talking:
-            self._buffer.drain()
         relays = [relay for relay in self._relays.values() if relay is not None]
         for relay in relays:
             relay.stop()
-        while relays:
+        while True:
             with self._talking:
+                self._buffer.drain()
                 waits = {relay: relay.step() for relay in relays}
             for relay in [each for each, wait in waits.items() if wait is None]:
                 relay.close()
                 relays.remove(relay)
-            self._bell.wait(min((wait for wait in waits.values() if wait is not None), default=0))
+            moments = [wait for wait in waits.values() if wait is not None]
+            if self._buffer and time.monotonic() < self._give_up_at:
+                # The database may be back in time.
+                moments.append(_DRAIN_PAUSE)
+            if not moments:
+                return
+            self._bell.wait(min(moments))
 
     def stop(self) -> None:
         """Write the buffer, finish what is being sent, and end; in bounded time."""
         with self._lock:
-            self._stopping = True
+            if self.has_ended:
+                return
+            self._give_up_at = time.monotonic() + DRAIN_TIMEOUT
+            self.has_ended = True
             thread = self._thread
         self._bell.ring()
         if thread is not None:
             thread.join(DRAIN_TIMEOUT)
+        self._buffer.abandon()
 
     def hush(self) -> None:
         """
@@ -199,11 +223,14 @@ class Background:
 _background = Background()
 
 
-def _hook_into_celery() -> None:
-    # The processes of its pool end without Python's exit hooks.
+def _hook_into_pools() -> None:
+    # The child processes of these end without Python's exit hooks.
     celery_signals = sys.modules.get("celery.signals")
     if celery_signals is not None:
         celery_signals.worker_process_shutdown.connect(_drain_celery, dispatch_uid=__name__)
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        sys.modules["multiprocessing.util"].Finalize(None, drain, exitpriority=0)
 
 
 def _drain_celery(**_: Any) -> None:
@@ -211,10 +238,9 @@ def _drain_celery(**_: Any) -> None:
 
 
 def _present() -> Background:
-    global _background  # noqa: PLW0603
     # uWSGI forks without a word to Python's hooks.
     if _background.pid != os.getpid():
-        _background = Background()
+        _after_fork_in_child()
     return _background
 
 
@@ -236,6 +262,11 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(
     before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
 )
+
+
+# Exit hooks run last first. By that of weakref urllib3 takes its connections out of use, and posts
+# would then wait for one for ever: it has to be registered before ours.
+weakref.finalize(Background, bool)
 
 
 @atexit.register
@@ -264,7 +295,8 @@ def wake(using: str) -> None:
 def _warn_of_threadless() -> None:
     logger.error(
         "Events wait in the outbox: uWSGI runs without threads. Start it with --enable-threads, or "
-        "run manage.py moloco_relay beside it."
+        "run manage.py moloco_relay beside it.",
+        extra={"reason": "threads"},
     )
 
 
@@ -279,14 +311,25 @@ def put(entry: Entry, using: str, *, relays: bool) -> None:
 
 
 def can_run() -> bool:
-    """Return whether a thread would run: not under uWSGI without threads, nor in a test run."""
-    return not in_test_run() and not is_threadless()
+    """
+    Return whether a thread would run.
+
+    Not under uWSGI without threads nor in its master, not in a test run, and not at the end of the
+    process.
+    """
+    return not (in_test_run() or is_threadless() or _in_uwsgi_master() or _present().has_ended)
 
 
 def is_threadless() -> bool:
     """Return whether this process runs under a uWSGI that lets no other thread run."""
     uwsgi = sys.modules.get("uwsgi")
     return uwsgi is not None and not getattr(uwsgi, "has_threads", True)
+
+
+def _in_uwsgi_master() -> bool:
+    # It forks in the middle of whatever its threads are doing, and the workers would hang.
+    uwsgi = sys.modules.get("uwsgi")
+    return uwsgi is not None and uwsgi.masterpid() == os.getpid()
 
 
 def in_test_run() -> bool:

@@ -37,8 +37,12 @@ class Answer:
 
 
 def json_answer(value: Any, status: int = 200) -> Answer:
-    """Return an answer whose body is ``value`` as JSON, in ASCII."""
-    return Answer(status, json.dumps(value).encode())
+    """
+    Return an answer whose body is ``value`` as JSON, in ASCII.
+
+    :raises ValueError: a float in it is not finite, which JSON has no word for
+    """
+    return Answer(status, json.dumps(value, allow_nan=False).encode())
 
 
 def error_answer(status: int, message: str, **headers: str) -> Answer:

@@ -124,6 +124,10 @@ def _retry_after(name: str, value: object) -> str:
 
 
 def _body(name: str, value: object) -> object:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name}: must be JSON ({error})") from None
     return value
 
 

@@ -94,15 +94,26 @@ def judge(body: bytes, now_ms: int, strict: bool = False) -> Verdict:
 
 
 def parse(body: bytes) -> Any:
-    """Return the value of a JSON text in UTF-8; raise ValueError for anything else."""
+    """
+    Return the value of a JSON text in UTF-8; raise ValueError for anything else.
+
+    A number that no double holds is refused, too: it would come out again as what is no JSON.
+    """
     try:
-        return json.loads(body.decode(), parse_constant=_refuse_constant)
+        return json.loads(body.decode(), parse_constant=_refuse_constant, parse_float=_finite_float)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text if len(text) <= 20 else f'{text[:17]}...'} is out of range")
+    return number
 
 
 # The rules that some source states of the server. They come in an order in which each may rely

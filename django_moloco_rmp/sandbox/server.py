@@ -101,6 +101,16 @@ class SandboxServer:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @property
+    def platform_id(self) -> str:
+        """The platform whose events are taken: a value for PLATFORM_ID."""
+        return self._state.platform_id
+
+    @property
+    def api_key(self) -> str:
+        """The key that is asked for: a value for API_KEY."""
+        return self._state.api_key
+
+    @property
     def max_qps(self) -> int | None:
         """How many calls are let through in a second; may be changed while it runs."""
         return self._state.throttle.max_qps

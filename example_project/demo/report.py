@@ -86,7 +86,9 @@ def check(outcome: Outcome, raw: dict[str, str]) -> list[Check]:
             "types, pages and referrers are those of the walk", tuple(_differences(pairs, False))
         ),
         Check("items, prices, revenue and shipping are exact", tuple(_differences(pairs, True))),
-        Check("one browser all along, and one user from sign-up on", tuple(_people(pairs))),
+        Check(
+            "one browser all along, and one user, but only while signed in", tuple(_people(pairs))
+        ),
         Check("the device is the shopper's, in the bank's webhook too", tuple(_devices(pairs))),
         Check("no personal data, and no raw identifier", tuple(_leaks(calls, raw))),
     ]
@@ -143,7 +145,7 @@ def _people(pairs: Sequence[tuple[Expected, Call]]) -> Iterator[str]:
             yield f"a {name} id is no hash"
     for event, call in pairs:
         if not event.is_signed_in and "user_id" in _body(call):
-            yield f"{event.event_type} on {event.page} has a user before anybody signed in"
+            yield f"{event.event_type} on {event.page} has a user while nobody is signed in"
         for name in ("custom_id", "session_id"):
             if name in _body(call):
                 yield f"{event.event_type} on {event.page} has a {name}, which is not needed"

@@ -58,7 +58,7 @@ class Shop:
         self.url = ""
 
     def __enter__(self) -> Self:
-        self._migrate()
+        self._run("migrate", "--verbosity=0")
         self._process = self._start("runserver", "--noreload", "127.0.0.1:0")
         try:
             self.url = self._address()
@@ -98,10 +98,15 @@ class Shop:
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, str(MANAGE), *arguments]
 
-    def _migrate(self) -> None:
+    def add_admin(self, name: str, password: str) -> None:
+        """Let somebody in who may do anything in the shop's admin."""
+        options = ("--noinput", f"--username={name}", f"--email={name}@example.com")
+        self._run("createsuperuser", *options, DJANGO_SUPERUSER_PASSWORD=password)
+
+    def _run(self, *arguments: str, **variables: str) -> None:
         done = subprocess.run(
-            self._command("migrate", "--verbosity=0"),
-            env=self._environment,
+            self._command(*arguments),
+            env=self._environment | variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -110,7 +115,7 @@ class Shop:
             check=False,
         )
         if done.returncode != 0:
-            raise ShopError(f"The shop's database could not be made:\n{done.stdout}")
+            raise ShopError(f"manage.py {arguments[0]} failed:\n{done.stdout}")
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(

@@ -96,19 +96,40 @@ class Walk:
 
         :raises BrowserError: the shop is not as it should be
         """
+        self._arrive()
+        self._sign_up_and_out()
         self._look_around()
         self._fill_the_cart()
-        self._sign_up()
+        self._sign_in()
         self._order()
 
-    def _look_around(self) -> None:
-        browser = self.browser
+    def _arrive(self) -> None:
         with self._step(
             "comes from a search engine to the home page",
             Expected("LAND", "HOME", "www.google.com"),
             Expected("HOME", "HOME", "www.google.com"),
         ):
-            browser.arrive("/", SEARCH_ENGINE)
+            self.browser.arrive("/", SEARCH_ENGINE)
+
+    def _sign_up_and_out(self) -> None:
+        browser = self.browser
+        with self._step("signs up for an account"):
+            browser.click("/account/")
+            browser.click("/account/sign-up/")
+            browser.submit(
+                "/account/sign-up/", username=EMAIL, password1=PASSWORD, password2=PASSWORD
+            )
+        self._remember("first session key", browser.cookie("sessionid"))
+        self._is_signed_in = True
+        with self._step("goes home, signed in", Expected("HOME", "HOME", "ACCOUNT_PAGE")):
+            browser.click("/")
+        browser.click("/account/")
+        self._is_signed_in = False
+        with self._step("signs out again", Expected("HOME", "HOME", "ACCOUNT_PAGE")):
+            browser.submit("/account/sign-out/")
+
+    def _look_around(self) -> None:
+        browser = self.browser
         with self._step(
             "searches for a lamp", Expected("SEARCH", "SEARCH_PAGE", "HOME", query="lamp")
         ):
@@ -173,20 +194,17 @@ class Walk:
         ):
             browser.submit(f"/cart/add/{VASE}/")
 
-    def _sign_up(self) -> None:
+    def _sign_in(self) -> None:
         browser = self.browser
         self._remember("session key before", browser.cookie("sessionid"))
         with self._step("wants to check out, and has to sign in"):
             browser.click("/checkout/")
-            browser.click("/account/sign-up/")
         self._is_signed_in = True
         with self._step(
-            "signs up and gets to the checkout",
-            Expected("PAGE_VIEW", "CHECKOUT_PAGE", "SIGN_UP_PAGE"),
+            "signs in and gets to the checkout",
+            Expected("PAGE_VIEW", "CHECKOUT_PAGE", "LOGIN_PAGE"),
         ):
-            browser.submit(
-                "/account/sign-up/", username=EMAIL, password1=PASSWORD, password2=PASSWORD
-            )
+            browser.submit("/account/sign-in/", username=EMAIL, password=PASSWORD)
         self._remember("session key", browser.cookie("sessionid"))
         self._remember("browser cookie", browser.cookie("moloco_pid"))
         self._remember("CSRF cookie", browser.cookie("csrftoken"))

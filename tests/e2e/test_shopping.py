@@ -19,12 +19,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 EXAMPLE = Path(__file__).parents[2] / "example_project"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+EMAIL, PASSWORD = "ada.byron@example.com", "long-summer-evenings"
 LAMP = "PRODUCT_DETAIL_PAGE:sund-dome-lamp"
 VASE = "PRODUCT_DETAIL_PAGE:bolge-bottle-vase"
 
 #: Type, page and referrer of each event, in the order of the walk.
 WALK = [
     ("HOME", "HOME", None),
+    ("HOME", "HOME", "ACCOUNT_PAGE"),
     ("SEARCH", "SEARCH_PAGE", "HOME"),
     ("PAGE_VIEW", "CATEGORY_HOME_PAGE:lamps", "SEARCH_PAGE"),
     ("ITEM_PAGE_VIEW", LAMP, "CATEGORY_HOME_PAGE:lamps"),
@@ -35,7 +37,7 @@ WALK = [
     ("ADD_TO_WISHLIST", VASE, None),
     ("PAGE_VIEW", "WISHLIST_PAGE", VASE),
     ("PAGE_VIEW", "CART_PAGE", "WISHLIST_PAGE"),
-    ("PAGE_VIEW", "CHECKOUT_PAGE", "SIGN_UP_PAGE"),
+    ("PAGE_VIEW", "CHECKOUT_PAGE", "LOGIN_PAGE"),
     ("PURCHASE", "CHECKOUT_PAGE", "CHECKOUT_PAGE"),
     ("PAGE_VIEW", "ORDER_SUMMARY_PAGE", "PAYMENT_PAGE"),
     ("HOME", "HOME", "ORDER_SUMMARY_PAGE"),
@@ -65,8 +67,16 @@ def shop(sandbox: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def buy(page: Any, shop: str) -> None:
-    """From the home page to an order, and home again."""
+    """Sign up and out, and then from the home page to a sign-in, to an order, and home again."""
     page.goto(shop)
+    yours = page.get_by_role("navigation", name="Yours")
+    yours.get_by_role("link", name="Sign in").click()
+    page.get_by_role("link", name="Create an account").click()
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password:", exact=True).fill(PASSWORD)
+    page.get_by_label("Password confirmation").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.get_by_role("button", name="Sign out").click()
     page.get_by_role("searchbox").fill("lamp")
     page.get_by_role("button", name="Search").click()
     page.get_by_role("navigation", name="Categories").get_by_role("link", name="Lamps").click()
@@ -76,13 +86,11 @@ def buy(page: Any, shop: str) -> None:
     page.get_by_role("navigation", name="Categories").get_by_role("link", name="Ceramics").click()
     page.get_by_role("link", name="Bølge bottle vase").first.click()
     page.get_by_role("button", name="Add to wish list").click()
-    page.get_by_role("navigation", name="Yours").get_by_role("link", name="Cart").click()
+    yours.get_by_role("link", name="Cart").click()
     page.get_by_role("link", name="Check out").click()
-    page.get_by_role("link", name="Create an account").click()
-    page.get_by_label("Email").fill("ada.byron@example.com")
-    page.get_by_label("Password:", exact=True).fill("long-summer-evenings")
-    page.get_by_label("Password confirmation").fill("long-summer-evenings")
-    page.get_by_role("button", name="Create account").click()
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
     for field, value in (
         ("Name", "Ada Byron"),
         ("Street", "Havnegade 12"),
@@ -118,6 +126,14 @@ def test_what_a_person_does_arrives(
     assert order["revenue"] == {"currency": "EUR", "amount": 159.8}
     assert [(item["id"], item["quantity"]) for item in order["items"]] == [("LMP-102", 2)]
     assert {each["status"] for each in sandbox.events()} == {200}
+    # Signing in makes a user of the browser, and does not change who the browser is.
+    signed_in = {"CHECKOUT_PAGE", "ORDER_SUMMARY_PAGE"}
+    bodies = [each["body"] for each in sandbox.events()]
+    for body in bodies:
+        is_after = body["page_id"] in signed_in or body.get("referrer_page_id") in signed_in
+        assert ("user_id" in body) is is_after
+    assert len({body["device"]["persistent_id"] for body in bodies}) == 1
+    assert len({body["user_id"] for body in bodies if "user_id" in body}) == 1
 
 
 def test_the_sandbox_shows_it_as_it_happens(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ ACCEPTED = "each was accepted at the first try"
 ONCE = "none came twice, and the order carries its own id"
 PAGES = "types, pages and referrers are those of the walk"
 GOODS = "items, prices, revenue and shipping are exact"
-PEOPLE = "one browser all along, and one user from sign-up on"
+PEOPLE = "one browser all along, and one user, but only while signed in"
 DEVICES = "the device is the shopper's, in the bank's webhook too"
 PRIVATE = "no personal data, and no raw identifier"
 
@@ -161,9 +162,17 @@ def test_a_short_identifier_may_be_part_of_another_text() -> None:
     assert failing(call(event_id), call(PURCHASE)) == {}
 
 
-def test_a_user_before_anybody_signed_in_is_named() -> None:
+def test_a_user_while_nobody_is_signed_in_is_named() -> None:
     found = failing(call(HOME | {"user_id": USER_ID}), call(PURCHASE))
-    assert found == {PEOPLE: ("HOME on HOME has a user before anybody signed in",)}
+    assert found == {PEOPLE: ("HOME on HOME has a user while nobody is signed in",)}
+
+
+def test_another_user_after_signing_in_again_is_named() -> None:
+    walk = [replace(WALK[0], is_signed_in=True), WALK[1]]
+    calls = [call(HOME | {"user_id": "c" * 64}), call(PURCHASE)]
+    checks = report.check(report.match(walk, calls), RAW)
+    faults = {each.name: each.faults for each in checks if each.faults}
+    assert faults == {PEOPLE: ("there are 2 different user ids",)}
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 137, 1000])

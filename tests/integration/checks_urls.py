@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views import View
 
+from django_moloco_rmp.decorators import page
+
 
 def view(request: HttpRequest, **kwargs: object) -> HttpResponse:
     return HttpResponse()
@@ -21,7 +23,24 @@ class ClassView(View):
 orders = ([path("<int:pk>/", view, name="order")], "orders")
 account = ([path("", view, name="index"), path("orders/", include(orders))], "account")
 
+#: Each kind of URL that captures something, under the name that says what.
+captures = [
+    path("slug/<slug:slug>/", view, name="slug"),
+    path("default/", view, {"slug": "sale"}, name="slug-by-default"),
+    path("either/<slug:slug>/", view, name="slug-or-not"),
+    path("either/", view, name="slug-or-not"),
+    re_path(r"^groups/(\d+)/(\d+)/$", view, name="two-groups"),
+    re_path(r"^both/(\d+)/(?P<slug>\w+)/$", view, name="slug-but-no-group"),
+    re_path(r"^group-and-default/(\d+)/$", view, {"slug": "sale"}, name="slug-and-group"),
+    path("in/<slug:slug>/", include([re_path(r"^(\d+)/$", view, name="slug-and-group-within")])),
+    re_path(r"^in/(\d+)/", include([re_path(r"^(\d+)/$", view, name="two-groups-within")])),
+    re_path(r"^in/(\d+)/", include([path("<slug:slug>/", view, name="slug-within")])),
+    re_path(r"^in/(\d+)/", include([path("", view, name="slug-around")]), {"slug": "sale"}),
+    path("page/<slug:slug>/", page("PAGE:{slug}")(view), name="decorated"),
+]
+
 urlpatterns = [
+    *captures,
     path("", view, name="home"),
     re_path(r"^search/$", view, name="search"),
     path("unnamed/", view),

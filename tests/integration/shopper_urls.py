@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model, login
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.template import RequestContext, Template
 from django.urls import URLPattern, URLResolver, path
 
@@ -48,6 +49,17 @@ def emit(request: HttpRequest) -> HttpResponse:
 async def emit_async(request: HttpRequest) -> HttpResponse:
     await atrack("PAGE_VIEW")
     return HttpResponse()
+
+
+def emit_in_stream(request: HttpRequest) -> StreamingHttpResponse:
+    if "before" in request.GET:
+        track_page_view()
+
+    def pieces() -> Iterator[str]:
+        track_page_view(request=request)
+        yield "streamed"
+
+    return StreamingHttpResponse(pieces())
 
 
 async def emit_from_template_async(request: HttpRequest) -> HttpResponse:
@@ -180,6 +192,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("quiet-async/", quiet_async),
     path("emit/", emit),
     path("emit-async/", emit_async),
+    path("emit-in-stream/", emit_in_stream),
     path("emit-from-template-async/", emit_from_template_async),
     path("emit-invalid/", emit_invalid),
     path("emit-known/", emit_known),

@@ -23,7 +23,8 @@ import json, sys, threading
 import django
 from django.conf import settings
 
-import django_moloco_rmp, django_moloco_rmp.conf, django_moloco_rmp.decorators
+import django_moloco_rmp.conf, django_moloco_rmp.decorators
+from django_moloco_rmp import *
 import django_moloco_rmp.middleware, django_moloco_rmp.signals
 
 imported = {"configured": settings.configured, "models": "django_moloco_rmp.models" in sys.modules}

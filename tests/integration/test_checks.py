@@ -7,22 +7,30 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import ERROR, CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import Client, override_settings
-from django.urls import path
+from django.urls import path, resolve
+from django.utils.decorators import method_decorator
+from django.views import View
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_moloco_rmp import checks
+from django_moloco_rmp.decorators import page
+from django_moloco_rmp.exceptions import InvalidEventError
+from django_moloco_rmp.middleware import MolocoMiddleware
+from django_moloco_rmp.pages import page_of
 from django_moloco_rmp.relay import relay_from_settings
 from tests.integration import checks_urls
 
 # Django's own checks of the models ask some databases for their version.
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
+HERE = __name__
 REQUIRED = {"PLATFORM_ID": "SHOP_TEST", "API_KEY": "test-key"}
 LONG = "x" * 32
 GOOD = {**REQUIRED, "HASH_KEY": LONG}
@@ -88,6 +96,27 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
         moloco(PAGES={"search": "SEARCH:{q"}),
         "MOLOCO_RMP['PAGES']['search'] is no template: expected '}' before end of string.",
         "Write placeholders as in 'CATEGORY:{slug}'.",
+    ),
+    *[
+        (
+            "E008",
+            moloco(PERSISTENT_ID_COOKIE=name),
+            f"MOLOCO_RMP['PERSISTENT_ID_COOKIE'] is '{name}', as {other} is: it would replace"
+            " that.",
+            "Give it a name of its own, such as the default, 'moloco_pid'.",
+        )
+        for other, name in (
+            ("SESSION_COOKIE_NAME", "sessionid"),
+            ("CSRF_COOKIE_NAME", "csrftoken"),
+            ("LANGUAGE_COOKIE_NAME", "django_language"),
+        )
+    ],
+    (
+        "E009",
+        moloco(PAGES={"slug": "{sku}:{0}"}),
+        "MOLOCO_RMP['PAGES']['slug'] asks for {0}, {sku}, which the URL 'slug/<slug:slug>/' does"
+        " not have.",
+        "It captures slug. Use that, or give its pattern a default.",
     ),
     (
         "W001",
@@ -240,6 +269,34 @@ def test_the_checks_find_fault_if_and_only_if_no_relay_can_start(raw: dict[str, 
     assert starts is not bool(errors)
 
 
+def test_the_cookie_may_have_any_name_that_is_free() -> None:
+    renamed = {"SESSION_COOKIE_NAME": "shop", "MOLOCO_RMP": GOOD}
+    assert found_ids(**moloco(PERSISTENT_ID_COOKIE="sessionid", ENABLED=False)) == []
+    assert found_ids(**renamed | moloco(PERSISTENT_ID_COOKIE="sessionid")) == []
+    assert found_ids(**renamed | moloco(PERSISTENT_ID_COOKIE="shop")) == ["E008"]
+    assert found_ids(**renamed | moloco(PERSISTENT_ID_COOKIE=None)) == []
+
+
+class OurMiddleware(MolocoMiddleware):
+    """What a shop makes of ours."""
+
+
+class OtherSessions(SessionMiddleware):
+    """What a shop makes of Django's."""
+
+
+def function(get_response: Any) -> Any:
+    """A middleware may be no class at all."""
+    return get_response
+
+
+def test_subclasses_are_named_as_they_are_in_the_settings() -> None:
+    with override_settings(MIDDLEWARE=[f"{HERE}.OurMiddleware", f"{HERE}.OtherSessions"]):
+        (told,) = found()
+    assert told.msg == "OurMiddleware stands before OtherSessions in MIDDLEWARE."
+    assert told.hint == f"Move '{HERE}.OurMiddleware' below '{HERE}.OtherSessions'."
+
+
 @pytest.mark.parametrize(
     ("middleware", "faults"),
     [
@@ -247,6 +304,10 @@ def test_the_checks_find_fault_if_and_only_if_no_relay_can_start(raw: dict[str, 
         ([MOLOCO], 0),
         ([SESSION, MOLOCO, AUTHENTICATION], 1),
         ([MOLOCO, CACHE, SESSION, AUTHENTICATION], 3),
+        ([SESSION, AUTHENTICATION, f"{HERE}.OurMiddleware"], 0),
+        ([f"{HERE}.OurMiddleware", SESSION], 1),
+        ([MOLOCO, f"{HERE}.OtherSessions", "django.middleware.cache.CacheMiddleware"], 2),
+        ([f"{HERE}.OtherSessions", f"{HERE}.function", "nothing.there", MOLOCO], 0),
     ],
 )
 def test_the_middleware_comes_after_what_it_needs(middleware: list[str], faults: int) -> None:
@@ -291,9 +352,99 @@ def test_templates_of_pages_have_to_be_well_formed(template: str) -> None:
     assert found_ids(**moloco(PAGES={"home": template})) == ["E006"]
 
 
-@pytest.mark.parametrize("template", ["HOME", "{{}}", "P:{slug}", "{0}", "{category.slug:>8}"])
-def test_templates_of_pages_may_hold_placeholders(template: str) -> None:
-    assert found_ids(**moloco(PAGES={"home": template})) == []
+SLUG = ("HOME", "{{}}", "P:{slug}", "{slug.name:>8}", "{slug[key]!r:{slug}}")
+GROUPS = ("{0}", "{}", "{}-{}", "{1.real:>8}")
+
+
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [
+        *(("slug", template) for template in SLUG),
+        *(("two-groups", template) for template in GROUPS),
+        *(("two-groups-within", template) for template in GROUPS),
+        ("slug-by-default", "P:{slug}"),
+        ("slug-and-group", "P:{slug}:{0}"),
+        ("slug-and-group-within", "P:{slug}:{0}"),
+        ("slug-within", "P:{slug}"),
+        ("slug-around", "P:{slug}"),
+    ],
+)
+def test_templates_of_pages_may_hold_what_the_url_has(name: str, template: str) -> None:
+    assert found_ids(**moloco(PAGES={name: template})) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [
+        ("home", "{slug}"),
+        ("home", "{0}"),
+        ("slug", "{sku}"),
+        ("slug", "{0}"),
+        ("slug", "{slug:{width}}"),
+        ("slug-or-not", "{slug}"),
+        ("two-groups", "{2}"),
+        ("two-groups-within", "{}{}{}"),
+        ("slug-but-no-group", "{0}"),
+        ("slug-and-group", "{1}"),
+        ("slug-and-group-within", "{1}"),
+        ("slug-within", "{0}"),
+        ("slug-around", "{0}"),
+    ],
+)
+def test_templates_of_pages_may_hold_nothing_else(name: str, template: str) -> None:
+    assert found_ids(**moloco(PAGES={name: template})) == ["E009"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("/slug/a/", "/default/", "/either/a/", "/either/", "/groups/1/2/", "/both/1/a/"),
+        *("/group-and-default/1/", "/in/a/1/", "/in/1/2/", "/in/1/a/", "/in/1/"),
+    ],
+)
+@pytest.mark.parametrize("template", ["{slug}", "{0}", "{1}", "{slug}{0}"])
+@override_settings(ROOT_URLCONF="tests.integration.checks_urls")
+def test_the_check_and_requests_agree_on_what_a_url_has(url: str, template: str) -> None:
+    match = resolve(url)
+    told = found_ids(**moloco(PAGES={match.view_name: template}))
+    if match.view_name == "slug-or-not":
+        assert told != []
+        return
+    try:
+        page_of(match, {match.view_name: template})
+        assert told == []
+    except InvalidEventError:
+        assert told == ["E009"]
+
+
+def decorated(template: str, route: str = "p/<slug:slug>/", name: str = "product") -> Any:
+    return (path(route, page(template)(checks_urls.view), name=name),)
+
+
+def test_what_decorators_name_pages_by_is_checked_too() -> None:
+    assert found_ids(ROOT_URLCONF=decorated("P:{slug}")) == []
+    assert found_ids(ROOT_URLCONF=decorated("P:{slug}", "p/")) == ["E009"]
+    assert found_ids(ROOT_URLCONF=decorated("P:{")) == ["E006"]
+    with override_settings(ROOT_URLCONF=decorated("P:{sku}")):
+        (told,) = found()
+    assert told.msg == (
+        "The page of view 'product', 'P:{sku}', asks for {sku}, which the URL 'p/<slug:slug>/'"
+        " does not have."
+    )
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_what_decorators_of_methods_name_pages_by_is_checked_too(method: str) -> None:
+    decorator = method_decorator(page("P:{sku}"), name=method)
+    methods = {"get": checks_urls.view, "post": checks_urls.view}
+    view = decorator(type("Product", (View,), methods)).as_view()
+    assert found_ids(ROOT_URLCONF=(path("p/<sku>/", view),)) == []
+    assert found_ids(ROOT_URLCONF=(path("p/", view),)) == ["E009"]
+
+
+def test_what_a_decorator_overrides_is_not_compared() -> None:
+    pages = moloco(PAGES={"product": "{sku}"})
+    assert found_ids(ROOT_URLCONF=decorated("P:{slug}"), **pages) == []
 
 
 @pytest.mark.parametrize(

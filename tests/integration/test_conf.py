@@ -78,6 +78,9 @@ VALID: dict[str, list[tuple[Any, Any]]] = {
     "BUFFERED": [((), ()), (["HOME", "PURCHASE"], ("HOME", "PURCHASE"))],
     "REJECTED_DAYS": [(1, 1), (3650, 3650)],
     "DEDUPE_DAYS": [(1, 1), (3650, 3650)],
+    "HEALTH_MAX_AGE": [(None, None), (0, 0), (2592000, 2592000)],
+    "HEALTH_MAX_OPEN": [(None, None), (0, 0), (2592000, 2592000)],
+    "HEALTH_MAX_SILENCE": [(None, None), (60, 60), (2592000, 2592000)],
 }
 
 TEXT = "must be a text of printable characters"
@@ -107,6 +110,12 @@ def failing(path: str) -> list[tuple[Any, str]]:
 
 def numbers(least: int, most: int, *more: Any) -> list[tuple[Any, str]]:
     return [(value, f"must be an int from {least} to {most}") for value in [*NO_NUMBERS, *more]]
+
+
+def limits(least: int) -> list[tuple[Any, str]]:
+    """Of a number of seconds, where None stands for no limit."""
+    wrong = numbers(least, 2592000, least - 1, 2592001)
+    return [each for each in wrong if each[0] is not None and each[0] != least]
 
 
 def texts(*more: Any) -> list[tuple[Any, str]]:
@@ -174,6 +183,9 @@ INVALID: dict[str, list[tuple[Any, str]]] = {
     ],
     "REJECTED_DAYS": numbers(1, 3650, 3651),
     "DEDUPE_DAYS": numbers(1, 3650, 3651),
+    "HEALTH_MAX_AGE": limits(0),
+    "HEALTH_MAX_OPEN": limits(0),
+    "HEALTH_MAX_SILENCE": limits(60),
 }
 
 #: Of each key: texts of its variable, with what the package reads in the end.
@@ -187,26 +199,25 @@ VARIABLES: dict[str, list[tuple[str, Any]]] = {
         (r"\$k", r"\$k"),
         ("k\n", "k"),
     ],
-    "PLATFORM_NAME": [("My Shop", "My Shop"), ("", None)],
+    "PLATFORM_NAME": [("My Shop", "My Shop")],
     "DOMAIN_SUFFIX": [("mcm-api.moloco.com", "mcm-api.moloco.com")],
-    "BASE_URL": [("https://host", "https://host"), ("", None)],
+    "BASE_URL": [("https://host", "https://host")],
     "ENABLED": [("True", True), ("1", True), ("on", True), ("YES", True), ("0", False)],
     "RAISE_ERRORS": [("true", True), ("false", False), ("OFF", False), ("no", False)],
     "CHANNEL_TYPE": [("auto", "auto")],
-    "DEFAULT_CURRENCY": [("EUR", "EUR"), ("", None)],
-    "DOMAIN": [("shop.example", "shop.example"), ("", None)],
+    "DEFAULT_CURRENCY": [("EUR", "EUR")],
+    "DOMAIN": [("shop.example", "shop.example")],
     "PAGES": [('{"shop:list": "LIST:{slug}"}', {"shop:list": "LIST:{slug}"})],
-    "HASH_KEY": [("$HOME", "$HOME"), ("", None)],
-    "USER_ID": [(HERE, user_id), ("", None)],
-    "PERSISTENT_ID_COOKIE": [("pid", "pid"), ("", None)],
+    "HASH_KEY": [("$HOME", "$HOME")],
+    "USER_ID": [(HERE, user_id)],
+    "PERSISTENT_ID_COOKIE": [("pid", "pid")],
     "PERSISTENT_ID_COOKIE_AGE": [("3600", 3600)],
     "SEND_IP": [("truncated", "truncated"), ("on", True), ("off", False)],
     "TRUSTED_PROXIES": [
         ("10.0.0.0/8, ::1,", (ip_network("10.0.0.0/8"), ip_network("::1"))),
         ("2", 2),
-        ("", ()),
     ],
-    "CONSENT": [(HERE, user_id), ("", None)],
+    "CONSENT": [(HERE, user_id)],
     "IGNORE_BOTS": [("no", False)],
     "RELAY": [("off", "off")],
     "TIMEOUT": [("1.5, 10", (1.5, 10.0))],
@@ -214,9 +225,12 @@ VARIABLES: dict[str, list[tuple[str, Any]]] = {
     "BATCH_SIZE": [("10", 10)],
     "LEASE": [(" 60 ", 60)],
     "MAX_QPS": [("30", 30)],
-    "BUFFERED": [("HOME, SEARCH", ("HOME", "SEARCH")), ("", ())],
+    "BUFFERED": [("HOME, SEARCH", ("HOME", "SEARCH")), (",", ())],
     "REJECTED_DAYS": [("7", 7)],
     "DEDUPE_DAYS": [("7", 7)],
+    "HEALTH_MAX_AGE": [("300", 300)],
+    "HEALTH_MAX_OPEN": [("0", 0)],
+    "HEALTH_MAX_SILENCE": [("120", 120)],
 }
 
 #: Variables that cannot be read as their type, with the rule they break.
@@ -224,26 +238,28 @@ UNREADABLE: list[tuple[str, str, str]] = [
     *[
         (key, text, "must be true or false. Pass one of true, 1, on, yes, false, 0, off, no.")
         for key in ("ENABLED", "RAISE_ERRORS", "IGNORE_BOTS", "SEND_IP")
-        for text in ("", "maybe", "2", "Truncated")
+        for text in ("maybe", "2", "Truncated")
     ],
     *[
         (key, text, "must be a whole number. Pass digits only.")
         for key in (
             *("PERSISTENT_ID_COOKIE_AGE", "CONCURRENCY", "BATCH_SIZE"),
             *("LEASE", "REJECTED_DAYS", "DEDUPE_DAYS"),
+            *("HEALTH_MAX_AGE", "HEALTH_MAX_OPEN", "HEALTH_MAX_SILENCE"),
         )
-        for text in ("", "ten", "1.5", "9" * 5000)
+        for text in ("ten", "1.5", "9" * 5000)
     ],
     ("TRUSTED_PROXIES", "9" * 5000, "must be a whole number. Pass digits only."),
     ("TIMEOUT", "3;10", "must be two numbers with a comma between. Pass 3.05,10."),
-    ("PAGES", "", "must be JSON (Expecting value: line 1 column 1 (char 0)). Pass {"),
+    ("PAGES", "A", "must be JSON (Expecting value: line 1 column 1 (char 0)). Pass {"),
     ("PAGES", "{'a': 'A'}", "must be JSON (Expecting property name"),
 ]
 
 
 def rows(table: dict[str, list[tuple[Any, Any]]]) -> list[Any]:
     return [
-        pytest.param(key, given, found, id=f"{key}={given!r:.40}")
+        # No addresses: each process of a test run has its own, and they compare the names.
+        pytest.param(key, given, found, id=f"{key}={getattr(given, '__name__', repr(given)):.40}")
         for key, pairs in table.items()
         for given, found in pairs
     ]
@@ -289,6 +305,8 @@ def test_what_is_no_dict_is_refused(raw: object) -> None:
 
 
 def test_a_project_without_the_setting_is_told_so(settings: Any) -> None:
+    # Setting it tells that it changed, which deleting it does not.
+    settings.MOLOCO_RMP = {}
     del settings.MOLOCO_RMP
     with pytest.raises(ImproperlyConfigured, match="MOLOCO_RMP is not set to a dict"):
         get_settings()
@@ -314,7 +332,7 @@ def test_a_misspelt_key_is_refused_with_a_suggestion(key: str, meant: str) -> No
 def test_a_key_unlike_any_other_is_refused_with_a_list_of_all(key: object) -> None:
     message = refusal({**REQUIRED, key: "x"})
     assert message.startswith(f"MOLOCO_RMP[{str(key)!r}] is no setting of this app. Known: ")
-    assert message.endswith(", DEDUPE_DAYS.")
+    assert message.endswith(", HEALTH_MAX_SILENCE.")
 
 
 @pytest.mark.parametrize("key", REQUIRED)
@@ -462,6 +480,13 @@ def test_the_prefix_of_the_variables_can_be_chosen(variable: Callable[[str, str]
 
 @pytest.mark.usefixtures("variable")
 def test_without_variables_nothing_is_set() -> None:
+    assert from_env() == {}
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n"])
+def test_a_blank_variable_is_none(variable: Callable[[str, str], None], text: str) -> None:
+    for key in KEYS:
+        variable(f"MOLOCO_RMP_{key}", text)
     assert from_env() == {}
 
 

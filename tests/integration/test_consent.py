@@ -119,9 +119,29 @@ def failing(request: Any) -> Any:
     raise LookupError("ada@example.com")
 
 
-@pytest.mark.parametrize("consent", [failing, lambda request: "YES", lambda request: True])
+async def coroutine(request: Any) -> PersonalizationMode:
+    return PersonalizationMode.STANDARD
+
+
+@pytest.mark.parametrize(
+    ("consent", "told"),
+    [
+        (failing, "failed with LookupError. Mend it; it gets the request."),
+        (
+            lambda request: True,
+            "returned True, which is no PersonalizationMode. Return PersonalizationMode.STANDARD,"
+            " METRIC_ONLY or ID_LESS, or None: do not track.",
+        ),
+        (lambda request: "YES", "returned 'YES', which is no"),
+        (lambda request: "", "returned '', which is no"),
+        (lambda request: ["ada"], "returned a list, which is no"),
+        # It may be anything, such as the cookie of the consent dialogue.
+        (lambda request: "ada@example.com", "returned a str, which is no"),
+        (coroutine, "is a coroutine function. Make it a plain function: def, not async def."),
+    ],
+)
 def test_a_consent_that_fails_is_no_consent(
-    customer: Client, consent: Any, caplog: pytest.LogCaptureFixture
+    customer: Client, consent: Any, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with configured(CONSENT=consent, RAISE_ERRORS=False), drop_reasons() as reasons:
         assert events_of(customer) == []
@@ -129,7 +149,7 @@ def test_a_consent_that_fails_is_no_consent(
         assert get(customer, "/identifiers/").json() == {}
     assert reasons == ["invalid", "invalid"]
     assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
-    assert "MOLOCO_RMP['CONSENT'] failed" in caplog.text
+    assert caplog.text.count(f"the callable in MOLOCO_RMP['CONSENT'] {told}") == 3
     assert "ada" not in caplog.text
 
 
@@ -171,15 +191,21 @@ def test_nothing_is_reported_for_head(client: Client) -> None:
 
 
 @configured(IGNORE_BOTS=False)
-@pytest.mark.parametrize(("headers", "reason"), NO_SHOPPERS)
-def test_a_shop_may_want_them_all(client: Client, headers: dict[str, str], reason: str) -> None:
-    assert problems(to_wire(event_of(client, headers=headers))) == []
+def test_a_shop_may_want_crawlers(client: Client) -> None:
+    event = event_of(client, headers={"user-agent": GOOGLEBOT})
+    assert problems(to_wire(event)) == []
 
 
 @configured(IGNORE_BOTS=False)
-def test_a_shop_may_want_head_too(client: Client) -> None:
-    client.head("/emit/")
-    assert OutboxEvent.objects.count() == 1
+def test_no_shop_gets_what_nobody_looks_at(client: Client) -> None:
+    for headers, reason in (each.values for each in NO_SHOPPERS[1:]):
+        with drop_reasons() as reasons:
+            assert events_of(client, headers=headers) == []
+        assert reasons == [reason]
+    with drop_reasons() as reasons:
+        client.head("/emit/")
+    assert reasons == ["head"]
+    assert not OutboxEvent.objects.exists()
 
 
 @pytest.mark.parametrize("headers", [{}, {"user-agent": FIREFOX}, {"purpose": "to buy a lamp"}])

@@ -9,7 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client, override_settings
 
+from django_moloco_rmp.events import Event
 from django_moloco_rmp.identity import is_browser_id
+from django_moloco_rmp.testing import capture_events
 from tests.integration.visits import configured, drop_reasons, event_of, events_of, get
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.integration.shopper_urls")]
@@ -95,6 +97,43 @@ def test_one_browser_is_one_shopper(client: Client) -> None:
     events = [*events_of(client, "/emit/?times=2"), *events_of(client, "/emit-async/")]
     assert len(events) == 3
     assert len({event.device.persistent_id for event in events}) == 1
+
+
+def streamed(client: Client, query: str = "") -> tuple[list[Event], list[str], Any]:
+    """What is reported while a response is streamed, what is dropped, and the response."""
+    with capture_events() as events, drop_reasons() as reasons:
+        response = get(client, f"/emit-in-stream/{query}")
+        assert response.getvalue() == b"streamed"
+    return events, reasons, response
+
+
+def test_while_a_response_is_streamed_it_is_too_late_for_a_new_browser(client: Client) -> None:
+    events, reasons, response = streamed(client)
+    assert (events, reasons) == ([], ["unidentified"])
+    assert not response.cookies
+
+
+def test_while_a_response_is_streamed_the_session_stands_in_for_a_new_browser(
+    client: Client,
+) -> None:
+    get(client, "/start-session/")
+    ((event,), _, response) = streamed(client)
+    assert event.device.persistent_id is None
+    assert event.custom_id is not None
+    assert not response.cookies
+
+
+def test_while_a_response_is_streamed_a_known_browser_is_known(client: Client) -> None:
+    before = event_of(client)
+    ((event,), _, _) = streamed(client)
+    assert event.device.persistent_id == before.device.persistent_id
+
+
+def test_a_cookie_set_in_time_counts_while_the_response_is_streamed(client: Client) -> None:
+    ((before, during), _, response) = streamed(client, "?before")
+    assert cookie_of(response)
+    assert before.device.persistent_id == during.device.persistent_id is not None
+    assert event_of(client).device.persistent_id == during.device.persistent_id
 
 
 def test_two_browsers_are_two_shoppers() -> None:

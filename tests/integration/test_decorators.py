@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.core.cache import cache
 from django.test import AsyncClient, Client
 
+from django_moloco_rmp import decorators
 from django_moloco_rmp.decorators import (
     home,
     item_page_view,
@@ -53,6 +56,10 @@ def visitor(request: pytest.FixtureRequest) -> Any:
         ("/p-callable/lamp/", "ITEM_PAGE_VIEW", "/p-callable/<slug>/"),
         ("/p-callable-async/lamp/", "ITEM_PAGE_VIEW", "/p-callable-async/<slug>/"),
         ("/class/7/", "PAGE_VIEW", "CLASS:7"),
+        ("/method/7/", "PAGE_VIEW", "METHOD:7"),
+        ("/method-async/7/", "PAGE_VIEW", "METHOD:7"),
+        ("/method-named/7/", "HOME", "NAMED_METHOD:7"),
+        ("/method-hidden/7/", "PAGE_VIEW", "HIDDEN:7"),
         ("/class-async/", "ITEM_PAGE_VIEW", "/class-async/"),
         ("/class-named/", "HOME", "NAMED_CLASS"),
         ("/wishlist/", "ADD_TO_WISHLIST", "/wishlist/"),
@@ -72,6 +79,28 @@ def test_a_success_is_reported_once(visitor: Any, path: str, event_type: str, pa
         assert event.search_query == "lamp"
     if "lamp/" in path and event_type == "ITEM_PAGE_VIEW":
         assert [item.id for item in event.items] == ["lamp"]
+
+
+@pytest.mark.parametrize(
+    ("path", "page_id"), [("/method/7/", "METHOD:7"), ("/method-named/7/", "NAMED_METHOD:7")]
+)
+def test_a_page_that_a_method_names_is_the_referrer_of_the_next(
+    client: Client, path: str, page_id: str
+) -> None:
+    headers = {"referer": f"http://testserver{path}"}
+    assert event_of(client, "/c/lamps/", headers=headers).referrer_page_id == page_id
+
+
+@pytest.mark.parametrize(
+    ("path", "page_id"), [("/method/7/", "METHOD:7"), ("/method-named/7/", "NAMED_POST:7")]
+)
+def test_another_method_has_its_own_page_or_that_of_get(
+    client: Client, path: str, page_id: str
+) -> None:
+    with capture_events() as events:
+        assert client.post(path, headers=INSIDE).status_code == 200
+    (event,) = events
+    assert (event.page_id, event.referrer_page_id) == (page_id, "CATEGORY:lamps")
 
 
 def event_of_path(visitor: Any, path: str, parameters: dict[str, str]) -> Any:
@@ -149,6 +178,32 @@ def test_while_developing_a_fault_in_finding_the_item_is_an_error(client: Client
         client.get("/p-not-in-context/")
 
 
+@pytest.fixture
+def page_cache() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.mark.usefixtures("page_cache")
+def test_a_page_out_of_the_cache_is_reported_by_the_callable_or_not_at_all(client: Client) -> None:
+    cached, quiet = "/p-cached/lamp/", "/p-cached-and-quiet/lamp/"
+    for path, count in ((cached, 1), (cached, 1), (quiet, 1), (quiet, 0)):
+        assert len(events_of(client, path)) == count
+
+
+@pytest.mark.usefixtures("page_cache")
+def test_a_page_out_of_the_cache_without_its_context_says_how_to_mend_it(client: Client) -> None:
+    path = "/p-cached-and-lost/lamp/"
+    assert len(events_of(client, path)) == 1
+    with pytest.raises(InvalidEventError, match="came out of a cache") as caught:
+        client.get(path)
+    assert "@cache_page above this decorator" in caught.value.fix
+    with configured(RAISE_ERRORS=False), dropped() as drops:
+        assert events_of(client, path) == []
+    assert [reason for _, reason, _ in drops.told] == ["invalid"]
+
+
 def test_a_fault_in_finding_the_query_does_not_break_the_page(client: Client) -> None:
     with configured(RAISE_ERRORS=False), dropped() as drops:
         assert events_of(client, "/search-by-broken-callable/") == []
@@ -169,6 +224,14 @@ def test_what_other_decorators_say_of_a_view_is_still_said() -> None:
     assert tracking_urls.named.csrf_exempt is True
     assert tracking_urls.NamedClass.as_view().csrf_exempt is True
     assert iscoroutinefunction(tracking_urls.NamedClass.as_view())
+
+
+def test_the_decorators_are_all_that_the_module_offers() -> None:
+    assert decorators.__all__ == sorted(decorators.__all__)
+    offered = {name for name, value in vars(decorators).items() if name in decorators.__all__}
+    assert offered == {
+        *("home", "item_page_view", "land", "page", "page_view", "search", "track_view"),
+    }
 
 
 @pytest.mark.parametrize("decorator", [page, home, land, page_view, search])

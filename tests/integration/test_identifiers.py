@@ -195,6 +195,17 @@ def test_a_user_id_that_fails_drops_the_event_and_serves_the_page(
     assert "ada" not in caplog.text
 
 
+def test_a_user_id_that_is_a_coroutine_is_no_user_id(client: Client) -> None:
+    async def user_id(request: Any) -> str:
+        return "ada"
+
+    with (
+        configured(USER_ID=user_id),
+        pytest.raises(InvalidEventError, match=r"\['USER_ID'\] is a coroutine function"),
+    ):
+        client.get("/emit/")
+
+
 def test_a_user_id_that_fails_is_raised_while_developing(client: Client) -> None:
     with (
         configured(USER_ID=failing),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.dispatch import Signal
 from django.test import RequestFactory
 
-from django_moloco_rmp import Event, EventType, Item, Money, signals, track
+from django_moloco_rmp import Event, EventType, Item, Money, as_item, signals, track
 from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.shopper import Shopper
@@ -185,3 +186,38 @@ def test_what_is_recorded_is_told_with_the_event(request_: Any, using: str | Non
     finally:
         signals.event_recorded.disconnect(collect)
     assert told == [(EventType.PAGE_VIEW, "ABOUT", using or "default", 1)]
+
+
+class Slow:
+    """An object whose adapter takes its time."""
+
+
+@as_item.register
+def _(value: Slow) -> Item:
+    until = time.perf_counter() + 0.002
+    while time.perf_counter() < until:
+        pass
+    return LAMP
+
+
+def test_listeners_are_told_how_long_it_took(request_: Any) -> None:
+    told: list[float] = []
+
+    def collect(sender: Any, seconds: float, **_: Any) -> None:
+        told.append(seconds)
+
+    signals.event_recorded.connect(collect)
+    signals.event_dropped.connect(collect)
+    started = time.perf_counter()
+    with configured(RAISE_ERRORS=False):
+        assert track("ADD_TO_CART", Slow(), request=request_)
+        assert track("PAGE_VIEW", Slow(), page_id=7, request=request_) is None  # type: ignore[arg-type]
+        assert track("ADD_TO_CART", Slow(), shopper={"dropped": "consent"}) is None
+    elapsed = time.perf_counter() - started
+    signals.event_recorded.disconnect(collect)
+    signals.event_dropped.disconnect(collect)
+    recorded, invalid, dropped_early = told
+    assert recorded >= 0.002
+    assert invalid >= 0.002
+    assert dropped_early > 0
+    assert sum(told) <= elapsed

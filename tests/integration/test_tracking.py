@@ -235,6 +235,17 @@ def test_the_revenue_is_the_sum_of_price_times_quantity() -> None:
     assert event("PURCHASE", mixed, revenue=Money("1", "KRW")).revenue == Money("1", "KRW")
 
 
+@configured(DEFAULT_CURRENCY="JPY")
+def test_amounts_without_a_currency_are_refused_where_the_shops_has_no_such_ones() -> None:
+    for keywords, field in (
+        ({"items": LAMP, "revenue": "2.50"}, "revenue.amount"),
+        ({"items": Item("p", price=Money("2.50"))}, "price.amount"),
+    ):
+        with pytest.raises(InvalidEventError, match="a fraction, which JPY") as refused:
+            track("PURCHASE", shopper=ADA, **keywords)
+        assert refused.value.field == field
+
+
 @configured(DEFAULT_CURRENCY="EUR")
 def test_amounts_without_a_currency_are_in_the_shops() -> None:
     goods = [

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.cache import cache_page
 from django.views.decorators.csrf import csrf_exempt
 
 from django_moloco_rmp import EventType, Item, Money, atrack, track
@@ -154,6 +155,15 @@ def product_not_in_context(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, template(""), {"lamp": LAMP})
 
 
+def cacheable(request: HttpRequest, slug: str) -> HttpResponse:
+    return TemplateResponse(request, template("{{ product.id }}"), {"product": Item(slug)})
+
+
+reported_out_of_the_cache = item_page_view(item=product_of)(cache_page(60)(cacheable))
+lost_out_of_the_cache = item_page_view(item="product")(cache_page(60)(cacheable))
+quiet_out_of_the_cache = cache_page(60)(item_page_view(item="product")(cacheable))
+
+
 @item_page_view(item=broken)
 def product_of_broken_callable(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
@@ -168,6 +178,49 @@ async def product_of_broken_callable_async(request: HttpRequest) -> HttpResponse
 class ByClass(View):
     def get(self, request: HttpRequest, number: int) -> HttpResponse:
         return HttpResponse()
+
+
+class ByMethod(View):
+    """Decorated where other decorators of methods would be."""
+
+    @method_decorator(page_view("METHOD:{number}"))
+    def get(self, request: HttpRequest, number: int) -> HttpResponse:
+        return HttpResponse()
+
+    @method_decorator(csrf_exempt)
+    def post(self, request: HttpRequest, number: int) -> HttpResponse:
+        track("ADD_TO_CART", LAMP)
+        return HttpResponse()
+
+
+class ByAsyncMethod(View):
+    @method_decorator(page_view("METHOD:{number}"))
+    async def get(self, request: HttpRequest, number: int) -> HttpResponse:
+        return HttpResponse()
+
+
+class NamedByMethod(View):
+    @method_decorator(page("NAMED_METHOD:{number}"))
+    def get(self, request: HttpRequest, number: int) -> HttpResponse:
+        track("HOME")
+        return HttpResponse()
+
+    @method_decorator(page("NAMED_POST:{number}"))
+    def post(self, request: HttpRequest, number: int) -> HttpResponse:
+        track("ADD_TO_CART", LAMP)
+        return HttpResponse()
+
+
+class OfAnotherFramework:
+    """Views that do not say which class they are of."""
+
+    @method_decorator(page_view("HIDDEN:{number}"))
+    def list(self, request: HttpRequest, number: int) -> HttpResponse:
+        return HttpResponse()
+
+
+def hidden_class(request: HttpRequest, number: int) -> HttpResponse:
+    return OfAnotherFramework().list(request, number=number)
 
 
 @method_decorator(page("NAMED_CLASS"), name="dispatch")
@@ -287,9 +340,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p-callable-async/<slug>/", product_by_callable_async),
     path("p-no-context/", product_without_context),
     path("p-not-in-context/", product_not_in_context),
+    path("p-cached/<slug>/", reported_out_of_the_cache),
+    path("p-cached-and-lost/<slug>/", lost_out_of_the_cache),
+    path("p-cached-and-quiet/<slug>/", quiet_out_of_the_cache),
     path("p-broken/", product_of_broken_callable),
     path("p-broken-async/", product_of_broken_callable_async),
     path("class/<int:number>/", ByClass.as_view()),
+    path("method/<int:number>/", ByMethod.as_view()),
+    path("method-async/<int:number>/", ByAsyncMethod.as_view()),
+    path("method-named/<int:number>/", NamedByMethod.as_view()),
+    path("method-hidden/<int:number>/", hidden_class),
     path("class-named/", NamedClass.as_view()),
     path("class-async/", ByAsyncClass.as_view()),
     path("cart/", cart),

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from django.db import connections
 
 from django_moloco_rmp.client import EventClient
-from django_moloco_rmp.outbox import Lease, Outbox
+from django_moloco_rmp.gate import Gate
+from django_moloco_rmp.outbox import Outbox
 from django_moloco_rmp.relay import Relay
 from tests.http_server import Answer, Request, ScriptedServer
+from tests.outbox.clocks import ShiftedClock
 
 #: Long enough for a busy machine to do what it is waited for.
 PATIENCE = 30
@@ -25,12 +26,24 @@ def relay_to(
     url: str,
     *,
     outbox: Outbox | None = None,
+    passing: ShiftedClock | None = None,
     timeout: tuple[float, float] = (10.0, 20.0),
     **options: Any,
 ) -> Iterator[Relay]:
-    """A relay from the default database's outbox to a server."""
+    """
+    A relay from the default database's outbox to a server, with waits that are exact.
+
+    :param passing: the clock of outbox and gate, if the test lets time pass
+    """
+    options = {
+        "gate": Gate("default", clock=passing),
+        "jitter": lambda: 0.0,
+        "send_seconds": sum(timeout),
+        **options,
+    }
+    outbox = outbox or Outbox("default", clock=passing)
     with EventClient("SHOP_TEST", "test-key", base_url=url, timeout=timeout) as client:
-        yield Relay(outbox or Outbox("default"), client.insert_body, **options)
+        yield Relay(outbox, client.insert_body, **options)
 
 
 @contextmanager
@@ -61,9 +74,9 @@ class WatchedOutbox(Outbox):
         self.looked = threading.Semaphore(0)
         self.handed_back = threading.Event()
 
-    def claim(self, limit: int, lease: timedelta) -> Lease:
+    def has_due(self) -> bool:
         try:
-            return super().claim(limit, lease)
+            return super().has_due()
         finally:
             self.looked.release()
 

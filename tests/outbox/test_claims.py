@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.exceptions import NetworkError, api_error
@@ -26,6 +26,7 @@ from tests.outbox.samples import (
     record_many,
     seconds_until_due,
 )
+from tests.outbox.workers import Workers
 
 State = OutboxEvent.State
 #: What pytest-django's fixture is.
@@ -268,6 +269,17 @@ def impatient() -> Iterator[None]:
             cursor.execute(setting.format(50 if connection.vendor == "mysql" else 0))
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("keeps_id", [False, True])
+def test_a_connection_that_is_made_by_writing_back_is_as_good(
+    outbox: Outbox, keeps_id: bool
+) -> None:
+    record("order-1", keeps_id=keeps_id)
+    token, claimed = claim_one(outbox)
+    connection.close()
+    assert outbox.delivered(token, [claimed]) == 1
+
+
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
 @pytest.mark.parametrize("count", [1, 2, 10, 60])
 @pytest.mark.parametrize("keeps_id", [False, True])
@@ -295,33 +307,6 @@ def test_open_transactions_of_the_shop_hold_up_no_pruning(
     with impatient(), transaction.atomic(using=second):
         Outbox(second).record(event(), keeps_id=True)
         assert outbox.prune(dedupe=timedelta(0), rejected=timedelta(0)) == count
-
-
-class Workers:
-    """Threads that run until they are done; each closes its connections."""
-
-    def __init__(self) -> None:
-        self._threads: list[threading.Thread] = []
-        self.errors: list[Exception] = []
-
-    def start(self, work: Callable[[], None]) -> None:
-        def run() -> None:
-            try:
-                work()
-            except Exception as error:
-                self.errors.append(error)
-            finally:
-                connections.close_all()
-
-        thread = threading.Thread(target=run)
-        self._threads.append(thread)
-        thread.start()
-
-    def join(self) -> None:
-        for thread in self._threads:
-            thread.join(30)
-            assert not thread.is_alive()
-        assert self.errors == []
 
 
 @pytest.mark.django_db(transaction=True)

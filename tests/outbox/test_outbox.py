@@ -20,6 +20,7 @@ from django_moloco_rmp.exceptions import NetworkError, api_error
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Outbox, default_alias
 from django_moloco_rmp.wire import dumps
+from tests.outbox.clocks import ShiftedClock
 from tests.outbox.samples import (
     MINUTE,
     claim_one,
@@ -293,6 +294,65 @@ def test_a_rejected_event_is_kept_to_the_byte_with_the_vendors_message(outbox: O
     assert timedelta(0) <= row.age < MINUTE
     assert outbox.pending() == 0
     assert outbox.record(event("cart-ü"), keeps_id=False) is False
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", [403, 302, None])
+def test_an_event_refused_by_no_fault_of_its_own_is_due_at_once(
+    outbox: Outbox, status: int | None
+) -> None:
+    record("cart-1")
+    token, claimed = claim_one(outbox)
+    message = "🛒" * 501
+    error = NetworkError(message, True) if status is None else api_error(status, message)
+    assert outbox.keep(token, claimed, error) == 1
+    row = OutboxEvent.objects.get()
+    assert (row.state, row.failures, row.server_errors) == (State.PENDING, 0, 0)
+    assert (row.lease_token, row.last_status, row.last_error) == ("", status, "🛒" * 500)
+    assert claim_one(outbox)[1] == claimed
+    # Another has it now.
+    assert outbox.keep(token, claimed, error) == 0
+
+
+@pytest.mark.django_db
+def test_server_errors_are_counted_where_the_event_may_be_to_blame(outbox: Outbox) -> None:
+    record("cart-1")
+    for number, is_to_blame in enumerate([True, False, True]):
+        token, claimed = claim_one(outbox)
+        assert (claimed.failures, claimed.server_errors) == (number, (0, 1, 1)[number])
+        error = api_error(500, "oops")
+        outbox.reschedule(token, claimed, timedelta(0), error, is_server_error=is_to_blame)
+        make_due()
+    row = OutboxEvent.objects.get()
+    assert (row.failures, row.server_errors) == (3, 2)
+
+
+@pytest.mark.django_db
+def test_an_event_handed_back_may_have_to_wait(outbox: Outbox) -> None:
+    record("cart-1")
+    lease = outbox.claim(1, MINUTE)
+    assert outbox.release(lease.token, lease.events, timedelta(seconds=30)) == 1
+    row = OutboxEvent.objects.get()
+    assert seconds_until_due(row) == pytest.approx(30, abs=1)
+    assert (row.attempts, row.failures, row.lease_token) == (0, 0, "")
+
+
+@pytest.mark.django_db
+def test_it_is_known_whether_something_is_due(outbox: Outbox) -> None:
+    assert outbox.has_due() is False
+    record_many(1, state=State.REJECTED)
+    record_many(1, available_at=DatabaseNow() + MINUTE)
+    assert outbox.has_due() is False
+    record("cart-1")
+    assert outbox.has_due() is True
+    outbox.claim(1, MINUTE)
+    assert outbox.has_due() is False
+    clock = ShiftedClock()
+    later = Outbox("default", clock=clock)
+    clock.advance(59)
+    assert later.has_due() is False
+    clock.advance(1)
+    assert later.has_due() is True
 
 
 @pytest.mark.django_db

@@ -9,7 +9,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.database import DatabaseNow
+from django_moloco_rmp.exceptions import api_error
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Outbox
 from tests.outbox.samples import MINUTE, record_many
@@ -80,7 +82,34 @@ def test_a_look_when_nothing_is_due_is_read_off_the_index() -> None:
     record_many(2_000, available_at=DatabaseNow() + DAY)
     record_many(2_000, state=State.SENT, finished_at=DatabaseNow())
     update_statistics()
-    (look,) = plans(lambda: Outbox("default").claim(50, MINUTE))
+    for look in (Outbox("default").has_due, lambda: Outbox("default").claim(50, MINUTE)):
+        (plan,) = plans(look)
+        assert "moloco_rmp_due" in plan
+        assert SORTING[connection.vendor] not in plan
+
+
+def test_a_look_when_something_is_due_is_read_off_the_index(busy_table: None) -> None:
+    (plan,) = plans(Outbox("default").has_due)
+    assert "moloco_rmp_due" in plan
+    assert SORTING[connection.vendor] not in plan
+
+
+def test_what_monitoring_asks_is_read_off_an_index(busy_table: None) -> None:
+    backlog = Backlog("default")
+    (longest,) = plans(backlog.longest_due)
+    assert "moloco_rmp_due" in longest
+    assert SORTING[connection.vendor] not in longest
+    sizes = plans(backlog.sizes)
+    assert len(sizes) == 4
+    for plan in sizes:
+        assert "moloco_rmp_" in plan
+
+
+def test_an_idle_relay_asks_the_index_even_after_a_backlog_that_statistics_remember() -> None:
+    record_many(3_000)
+    update_statistics()
+    OutboxEvent.objects.update(state=State.SENT, finished_at=DatabaseNow())
+    (look,) = plans(lambda: Outbox("default").has_due())
     assert "moloco_rmp_due" in look
     assert SORTING[connection.vendor] not in look
 
@@ -91,7 +120,10 @@ def test_what_became_of_events_is_written_by_key(busy_table: None) -> None:
     lease = outbox.claim(50, MINUTE)
     written = plans(lambda: outbox.delivered(lease.token, lease.events[2:]))
     written += plans(lambda: outbox.release(lease.token, lease.events[:2]))
-    assert len(written) == 3
+    error = api_error(403, "the key is wrong")
+    (kept,) = outbox.claim(1, MINUTE).events
+    written += plans(lambda: outbox.keep(lease.token, kept, error))
+    assert len(written) == 4
     for plan in written:
         assert PRIMARY_KEY[connection.vendor] in plan
 

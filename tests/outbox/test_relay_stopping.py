@@ -22,6 +22,7 @@ from tests.outbox.relays import (
     running,
 )
 from tests.outbox.samples import MINUTE, record, record_many
+from tests.processes.children import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,7 +90,7 @@ def test_wake_ups_before_a_look_count_as_one_after_it(sandbox: SandboxServer) ->
         with running(relay):
             for _ in range(2):
                 assert outbox.looked.acquire(timeout=PATIENCE)
-            # A third comes when a second has passed, and not at once.
+            # A third comes when seconds have passed, and not at once.
             assert not outbox.looked.acquire(timeout=0.2)
 
 
@@ -144,23 +145,32 @@ def test_results_are_written_while_others_are_still_on_their_way() -> None:
         signals.event_delivered.disconnect(on_delivered)
 
 
+def test_ten_results_are_written_back_before_more_are_sent() -> None:
+    record_many(30)
+
+    def watch(request: Request) -> None:
+        if len(server.requests) > 11:
+            wait_until(lambda: OutboxEvent.objects.count() <= 30 - len(server.requests) + 11)
+
+    with WatchedServer(watch) as server, relay_to(server.url, concurrency=1) as relay:
+        assert relay.run(until_empty=True) == Tally(delivered=30)
+
+
 def test_what_a_lease_leaves_no_time_for_is_handed_back() -> None:
     record_many(3)
-    outbox = WatchedOutbox()
-    # The last five seconds of a lease are for writing back, so these leave 0.1 s for sending.
-    lease = {"lease": 5.2, "send_seconds": 0.1}
-    with (
-        HoldingServer() as server,
-        relay_to(server.url, outbox=outbox, concurrency=1, **lease) as relay,
-        running(relay, until_empty=True) as thread,
-    ):
-        server.wait_for(1)
-        assert outbox.handed_back.wait(PATIENCE)
-        assert len(server.requests) == 1
-        server.answering.set()
-        thread.join(PATIENCE)
-        assert relay.tally.delivered == 3
-        assert relay.tally.released >= 2
+    is_over = threading.Event()
+
+    def watch(request: Request) -> None:
+        # As slow as the lease is short, once.
+        if len(server.requests) == 1:
+            is_over.wait(0.3)
+
+    # What these leave for beginning to send is a quarter of the lease.
+    lease = {"lease": 0.8, "send_seconds": 0.5}
+    with WatchedServer(watch) as server, relay_to(server.url, concurrency=1, **lease) as relay:
+        tally = relay.run(until_empty=True)
+    assert (tally.delivered, tally.rescheduled) == (3, 0)
+    assert tally.released >= 2
     assert len(server.requests) == 3
 
 

@@ -29,6 +29,35 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(_PACE)
 
 
+def sessions(pid: int | None = None) -> list[int]:
+    """
+    The sessions that other processes have on the default database, by their ids.
+
+    :param pid: the one process, where a file is the database: its descriptors of that file
+    """
+    connection = connections["default"]
+    if connection.vendor == "sqlite":
+        path = str(connection.settings_dict["NAME"])
+        links = Path(f"/proc/{pid or os.getpid()}/fd").iterdir()
+        return [int(link.name) for link in links if _target(link) == path]
+    query = {
+        "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()",
+        "mysql": "SELECT id FROM information_schema.processlist WHERE db = DATABASE()"
+        " AND id <> CONNECTION_ID()",
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _target(link: Path) -> str | None:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return None
+
+
 def environment(**moloco_rmp: Any) -> dict[str, str]:
     """The environment of a child, which gets these keys of MOLOCO_RMP."""
     return {

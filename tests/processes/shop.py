@@ -5,8 +5,11 @@ answers each with a line of JSON.
 
 from __future__ import annotations
 
+import gc
 import json
+import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -17,14 +20,12 @@ import django
 django.setup()
 
 from django.contrib.auth.models import Group  # noqa: E402
-from django.db import connections, transaction  # noqa: E402
+from django.db import connection, connections, transaction  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from django_moloco_rmp import Item, Money, track  # noqa: E402
+from django_moloco_rmp import track  # noqa: E402
 from django_moloco_rmp.models import OutboxEvent  # noqa: E402
-
-#: What request.moloco.freeze() would have returned.
-SHOPPER = {"channel_type": "SITE", "persistent_id": "5" * 64, "page_id": "CART_PAGE"}
-LAMP = Item("lamp", price=Money("19.90", "EUR"), quantity=1)
+from tests.processes.goods import LAMP, SHOPPER  # noqa: E402
 
 
 class Shop:
@@ -33,9 +34,26 @@ class Shop:
     def __init__(self) -> None:
         self._atomic: Any = None
 
-    def emit(self, event_type: str = "ADD_TO_CART", count: str = "1") -> list[str | None]:
+    def emit(
+        self, event_type: str = "ADD_TO_CART", count: str = "1", using: str = "default"
+    ) -> list[str | None]:
         """Report events; return their ids."""
-        return [track(event_type, LAMP, shopper=SHOPPER) for _ in range(int(count))]
+        return [track(event_type, LAMP, shopper=SHOPPER, using=using) for _ in range(int(count))]
+
+    def view(self) -> list[Any]:
+        """View a page: return its event's id, how many queries it made, and if it connected."""
+        connections.close_all()
+        with CaptureQueriesContext(connection) as queries:
+            # Counting queries takes a connection.
+            connection.close()
+            event_id = track("PAGE_VIEW", LAMP, shopper=SHOPPER)
+        return [event_id, len(queries), connection.connection is not None]
+
+    def die_in_commit(self) -> None:
+        """Commit an order, and die before anybody is told of it."""
+        with transaction.atomic():
+            transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
+            print(json.dumps(self.emit("PURCHASE")), flush=True)
 
     def begin(self) -> None:
         """Open a transaction."""
@@ -72,6 +90,27 @@ class Shop:
                 time.sleep(0.01)
             sys.exit(OutboxEvent.objects.count())
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def leave(self, how: str) -> int:
+        """Fork a child that ends in one of several ways; return its exit status."""
+        pid = os.fork()
+        if pid == 0:
+            if how == "close_all":
+                connections.close_all()
+            gc.collect()
+            if how == "exit":
+                sys.exit()
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def multiprocess(self, *emit: str) -> int:
+        """Report events in a process of multiprocessing, by fork; return its exit status."""
+        connections.close_all()
+        child = multiprocessing.get_context("fork").Process(target=self.emit, args=emit)
+        child.start()
+        child.join()
+        assert child.exitcode is not None
+        return child.exitcode
 
 
 def main() -> None:

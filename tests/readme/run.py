@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.http import HttpResponse, JsonResponse
 from django.test import Client
+from django.test.utils import setup_test_environment
 from django.urls import path
 
 from django_moloco_rmp.testing import capture_events
@@ -60,6 +61,7 @@ def main(readme: Path, database: str) -> None:
         USE_TZ=True,
     )
     django.setup()
+    setup_test_environment()
     call_command("migrate", run_syncdb=True, verbosity=0)
     shop: dict[str, Any] = {"__name__": "readme_shop"}
     for block in blocks[1:]:
@@ -88,6 +90,9 @@ def visit(shop: dict[str, Any]) -> None:
     product = product_model.objects.create(sku="p-1", price=Decimal("19.90"))
     client = Client(headers={"user-agent": BROWSER})
     shop["test_product_page"](client, product)
+    call_command("flush", interactive=False, verbosity=0)
+    product = product_model.objects.create(sku="p-1", price=Decimal("19.90"))
+    shop["test_what_moloco_gets"](client, product)
 
     with capture_events() as events:
         client.post("/cart/")

@@ -45,6 +45,33 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             started.kill()
 
 
+#: An interpreter without any package but ours.
+ALONE = """
+import runpy, sys
+
+class Bare:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, "django_moloco_rmp"}:
+            raise ModuleNotFoundError(f"{name} is not installed")
+
+sys.path.insert(0, sys.argv.pop(1))
+sys.meta_path.insert(0, Bare())
+runpy.run_module("django_moloco_rmp.sandbox", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.slow
+def test_it_needs_nothing_but_python() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "error", "-c", ALONE, str(ROOT), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: python -m django_moloco_rmp.sandbox")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_process_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:

@@ -48,6 +48,8 @@ def statuses(caller: Caller) -> list[int]:
         ({"status": 503, "retry_after": "x" * 101}, "retry_after: must be seconds"),
         ({"status": 503, "retry_after": float("inf")}, "retry_after: must be seconds"),
         ({"status": 503, "retry_after": True}, "retry_after: must be seconds"),
+        ({"status": 503, "body": [float("inf")]}, r"body: must be JSON \(Out of range float"),
+        ({"status": 503, "body": {1, 2}}, r"body: must be JSON \(Object of type set"),
         ({"status": 503, "event_type": 1}, "event_type: must be a string"),
         ({"status": 503, "id": None}, "id: must be a string"),
     ],

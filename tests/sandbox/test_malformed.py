@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import Any
 
@@ -128,3 +129,19 @@ def test_an_unpaired_surrogate_is_kept(caller: Caller, name: str) -> None:
     caller.post(body)
     listed = caller.call("GET", "/events").json()
     assert listed[0]["body"][name] == "a\ud800b"
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity"])
+def test_a_number_that_is_none_leaves_the_list_of_events_readable(
+    caller: Caller, number: str
+) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    body = f'{{"amount": {number}}}'
+    answer = caller.session.post(caller.events_url(), data=body, timeout=10)
+    assert answer.status_code == 400
+    assert number in answer.json()["message"]
+    for path in ("/events", "/live"):
+        json.loads(caller.call("GET", path).content, parse_constant=refuse)
+    assert caller.sandbox.events()[0]["body"] == body

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from django_moloco_rmp.sandbox.rules import judge
 from tests.contract_schema import problems
-from tests.sandbox.vectors import NOW, OWN, own_body, own_cases, shared_cases
+from tests.contract_vectors import contract_cases
+from tests.sandbox.vectors import NOW, OWN, own_body, own_cases
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -67,13 +68,13 @@ def test_own_vector_under_strict_rules(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("case", shared_cases())
-def test_shared_vector(case: dict[str, Any], strict: bool) -> None:
+@pytest.mark.parametrize("case", contract_cases())
+def test_vector_of_the_contract(case: dict[str, Any], strict: bool) -> None:
     found = judge(json.dumps(case["body"]).encode(), time.time_ns() // 1_000_000, strict)
-    only_strict = case["basis"] == "strict" and not strict
-    assert found.status == (200 if only_strict else case["expect"]["status"])
-    if not only_strict and "message" in case["expect"]:
-        assert found.message == case["expect"]["message"]
+    only_strict = case.get("strict", False) and not strict
+    assert found.status == (200 if only_strict else case["status"])
+    if not only_strict and "message" in case:
+        assert found.message == case["message"]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,9 @@ def test_shared_vector(case: dict[str, Any], strict: bool) -> None:
         (b"\xff", "the body is not JSON: 'utf-8' codec can't decode"),
         (b'{"a": NaN}', "the body is not JSON: NaN is no JSON number"),
         (b'{"a": Infinity}', "the body is not JSON: Infinity is no JSON number"),
+        (b'{"a": 1e400}', "the body is not JSON: 1e400 is out of range"),
+        (b'{"a": [-1.5E999]}', "the body is not JSON: -1.5E999 is out of range"),
+        (b'{"a": ' + b"9" * 400 + b".0}", "the body is not JSON: 99999999999999999... is out"),
         (b"[" * 1_000_000, "the body is not JSON: nested too deeply"),
         (b"1" * 5000, "the body is not JSON: Exceeds the limit"),
         (b"[]", "the body must be one JSON object"),
@@ -95,11 +99,10 @@ def test_what_is_no_event(content: bytes, message: str) -> None:
     assert found.message.startswith(message)
 
 
-@pytest.mark.parametrize("amount", [b"1e999", b"-1e999", b"1" + b"0" * 400])
-def test_an_amount_that_no_double_holds(amount: bytes) -> None:
+def test_a_whole_amount_that_no_double_holds() -> None:
     body = own_body({"body": "order"})
-    body["revenue"]["amount"] = "AMOUNT"
-    found = judge(json.dumps(body).encode().replace(b'"AMOUNT"', amount), NOW)
+    body["revenue"]["amount"] = 10**400
+    found = judge(json.dumps(body).encode(), NOW)
     assert found.message == "revenue: missing amount, or not a number"
 
 

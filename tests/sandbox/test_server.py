@@ -10,8 +10,9 @@ import pytest
 import requests
 
 from django_moloco_rmp.sandbox import SandboxServer
+from tests.contract_vectors import contract_cases
 from tests.sandbox.caller import NOW, Caller, Clock
-from tests.sandbox.vectors import own_body, shared_cases
+from tests.sandbox.vectors import own_body
 
 PATH = "/rmp/event/v1/platforms/SHOP_TEST/userevents"
 
@@ -38,10 +39,10 @@ def test_a_valid_event_is_accepted(caller: Caller) -> None:
     assert response.json() == {}
 
 
-@pytest.mark.parametrize("case", shared_cases())
-def test_shared_vector_over_http(judges: dict[bool, Caller], case: dict[str, Any]) -> None:
-    response = judges[case["basis"] == "strict"].post(case["body"])
-    assert response.status_code == case["expect"]["status"]
+@pytest.mark.parametrize("case", contract_cases())
+def test_vector_of_the_contract_over_http(judges: dict[bool, Caller], case: dict[str, Any]) -> None:
+    response = judges[case.get("strict", False)].post(case["body"])
+    assert response.status_code == case["status"]
 
 
 def test_a_refusal_is_in_the_vendors_form(caller: Caller) -> None:

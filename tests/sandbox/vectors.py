@@ -1,4 +1,4 @@
-"""The bodies of vectors.json, and of another such list if one lies beside a checkout."""
+"""The bodies of vectors.json: what the sandbox says, word for word."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SHARED = HERE.parents[2] / "shared" / "contract" / "vectors.json"
 
 OWN = json.loads((HERE / "vectors.json").read_text(encoding="utf-8"))
 #: The moment at which OWN is judged, in milliseconds.
@@ -30,13 +29,6 @@ def own_body(case: dict[str, Any]) -> Any:
 
 def own_cases() -> list[Any]:
     return [pytest.param(case, id=case["case"]) for case in OWN["cases"]]
-
-
-def shared_cases() -> list[Any]:
-    if not SHARED.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="no such list beside this one"))]
-    cases = json.loads(SHARED.read_text(encoding="utf-8"))
-    return [pytest.param(case, id=case["name"]) for case in cases]
 
 
 def _place(body: Any, path: str) -> tuple[Any, Any]:

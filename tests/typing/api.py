@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, assert_type
 
@@ -45,7 +45,15 @@ from django_moloco_rmp.decorators import (
 )
 from django_moloco_rmp.shopper import Shopper
 from django_moloco_rmp.signals import added_to_cart, connect
-from django_moloco_rmp.testing import SandboxServer, capture_events
+from django_moloco_rmp.testing import (
+    CapturedEvents,
+    Dropped,
+    SandboxServer,
+    Tally,
+    assert_event,
+    capture_events,
+    drain,
+)
 from django_moloco_rmp.wire import dumps, loads
 
 
@@ -194,13 +202,35 @@ def signals(paid: Signal, product: Product, request: HttpRequest) -> None:
 
 def deliver(event: Event) -> None:
     with SandboxServer() as sandbox, capture_events() as events:
-        assert_type(events, list[Event])
+        assert_type(events, CapturedEvents)
+        assert_type(events[0], Event)
+        assert_type(events.dropped, list[Dropped])
         client = EventClient("SHOP_TEST", "test-key", base_url=sandbox.url)
         try:
             client.insert_event(event)
         except APIError as error:
             assert_type(error.retryable, bool)
             assert_type(error.retry_after, float | None)
+
+
+def shop_test(product: Product) -> None:
+    with SandboxServer() as sandbox, capture_events() as events:
+        assert_type(assert_event(events, "PURCHASE", items=[product], revenue="19.90"), Event)
+        assert_type(
+            assert_event(
+                [*events],
+                EventType.PURCHASE,
+                items="sku-1",
+                revenue=Money("19.90", "EUR"),
+                shipping_charge=Decimal(0),
+                page_id=None,
+                timestamp=datetime.now(UTC),
+            ),
+            Event,
+        )
+        assert_type(drain(), Tally)
+        assert_type(drain(sandbox, using="default"), Tally)
+        assert_type(drain(sandbox.url).delivered, int)
 
 
 def errors(error: InvalidEventError) -> None:

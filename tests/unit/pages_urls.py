@@ -84,6 +84,11 @@ def broken(request: HttpRequest, slug: str = "") -> HttpResponse:
     return HttpResponse()
 
 
+@page("BEFORE:{id}")
+def before(request: HttpRequest, slug: str) -> HttpResponse:
+    return HttpResponse()
+
+
 @page("BRACES:{")
 def malformed(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
@@ -151,6 +156,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("b/", include((account_patterns, "account"), namespace="theirs")),
     path("broken/<slug:slug>/", broken, name="broken"),
     path("broken/", broken),
+    path("before/<slug:slug>/", before),
     path("malformed/", malformed),
     path("no-attribute/<slug:slug>/", no_attribute),
     path("no-index/<slug:slug>/", no_index),

@@ -7,13 +7,14 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from importlib.metadata import version
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -438,16 +439,20 @@ def test_endless_answer_is_read_in_part() -> None:
     assert caught.value.message == "x" * 500
 
 
-def test_answer_that_trickles_is_cut_off() -> None:
+def dripping(*head: bytes) -> tuple[Answer, threading.Event]:
+    """An answer of which a byte comes in time for each read, for 20 seconds; and what ends it."""
     over = threading.Event()
 
     def slowly(piece: bytes) -> bytes:
         over.wait(0.05)
         return piece
 
+    return Answer(raw=map(slowly, chain(head, repeat(b"x", 400)))), over
+
+
+def test_answer_that_trickles_is_cut_off() -> None:
     head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 1000000\r\n\r\n"
-    # A byte in time for each read, for 20 seconds: no read ever times out.
-    answer = Answer(raw=map(slowly, chain([head], repeat(b"x", 400))))
+    answer, over = dripping(head)
     with (
         ScriptedServer(answer) as server,
         client_of(server, timeout=(10.0, 0.5)) as client,
@@ -457,6 +462,96 @@ def test_answer_that_trickles_is_cut_off() -> None:
     assert not answer.written.is_set()
     over.set()
     assert set(caught.value.message) == {"x"}
+
+
+@pytest.mark.parametrize(
+    "head", [(), (b"HTTP/1.1 200 OK\r\nX: ",), (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ",)]
+)
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_answer_whose_head_trickles_is_a_network_error(
+    encrypted: bool,
+    head: tuple[bytes, ...],
+    tls: ssl.SSLContext,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    answer, over = dripping(*head)
+    with (
+        ScriptedServer(answer, tls=tls if encrypted else None) as server,
+        client_of(server, timeout=(10.0, 0.5)) as client,
+    ):
+        start = time.monotonic()
+        with pytest.raises(NetworkError, match="ReadTimeout") as caught:
+            client.insert_body("{}")
+        assert 0.4 < time.monotonic() - start < 5
+        assert caught.value.retryable
+        assert not answer.written.is_set()
+        over.set()
+        # The client is none the worse for it, and time is given to each answer anew.
+        client.insert_body("{}")
+    assert len(server.requests) == 2
+
+
+def test_proxy_whose_answer_trickles_is_a_network_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, over = dripping(b"HTTP/1.1 200 OK\r\nX: ")
+    with ScriptedServer(answer) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        with (
+            EventClient("SHOP_TEST", KEY, base_url="https://shop.invalid", timeout=(0.5, 10)) as c,
+            pytest.raises(NetworkError, match="timed out"),
+        ):
+            c.insert_body("{}")
+        assert not answer.written.is_set()
+        over.set()
+    assert proxy.requests[0].method == "CONNECT"
+
+
+def test_answer_that_falls_silent_just_before_its_time_gets_no_more_of_it() -> None:
+    over = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        over.wait(1.4)
+        yield b"H"
+        over.wait(10)
+
+    with (
+        ScriptedServer(Answer(raw=pieces())) as server,
+        client_of(server, timeout=(10.0, 1.5)) as client,
+    ):
+        start = time.monotonic()
+        with pytest.raises(NetworkError, match="ReadTimeout"):
+            client.insert_body("{}")
+        # And not 2.9 seconds.
+        assert time.monotonic() - start < 2.7
+        over.set()
+
+
+def test_answer_that_has_no_time_left_is_not_waited_for() -> None:
+    assert "ReadTimeout" in failure_of(Answer(), timeout=(10.0, 1e-9)).message
+
+
+def test_answer_in_time_may_come_in_pieces() -> None:
+    head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n"
+    answer, _ = dripping(head, b"\r\n")
+    answer.keep_alive = True
+    answer.raw = islice(answer.raw or (), 5)
+    with ScriptedServer(answer) as server, client_of(server, timeout=(10.0, 5.0)) as client:
+        with pytest.raises(BadRequestError, match="xxx"):
+            client.insert_body("{}")
+        client.insert_body("{}")
+    assert server.connections == 1
+
+
+def test_longest_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = EventClient("SHOP_TEST", KEY, base_url="https://shop.invalid", timeout=(3, 10))
+    assert client.longest_call == 22
+    monkeypatch.setenv("https_proxy", "http://proxy.invalid")
+    client = EventClient("SHOP_TEST", KEY, base_url="https://shop.invalid", timeout=(3, 10))
+    assert client.longest_call == 31
 
 
 def test_silent_server_times_out() -> None:

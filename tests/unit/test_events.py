@@ -379,7 +379,10 @@ def test_persistent_id_is_not_overwritten() -> None:
     assert Device(unique_device_id="d", persistent_id="p").persistent_id == "p"
 
 
-@pytest.mark.parametrize("value", ["00000000-0000-0000-0000-000000000000", "0" * 32])
+@pytest.mark.parametrize(
+    "value",
+    ["00000000-0000-0000-0000-000000000000", "0" * 32, " 00000000-0000-0000-0000-000000000000 \n"],
+)
 def test_zero_advertising_id_is_refused(value: str) -> None:
     with pytest.raises(InvalidEventError, match="all-zero") as caught:
         Device(advertising_id=value)

@@ -43,7 +43,9 @@ def test_amount_of_another_type_is_refused(amount: Any) -> None:
     assert "Decimal('19.90') or '19.90'" in caught.value.fix
 
 
-@pytest.mark.parametrize("amount", ["", "19,90", "€5", "1 000", "0x10", "1E99999999999999999999"])
+@pytest.mark.parametrize(
+    "amount", ["", "19,90", "€5", "1 000", "0x10", "1_000", "1E99999999999999999999"]
+)
 def test_text_that_is_no_number_is_refused(amount: str) -> None:
     with pytest.raises(InvalidEventError, match="not a") as caught:
         Money(amount)
@@ -129,6 +131,21 @@ def test_currency_of_another_type_is_refused() -> None:
     with pytest.raises(InvalidEventError, match="int") as caught:
         Money(1, currency)
     assert (caught.value.field, caught.value.fix) == ("currency", "Pass a code such as 'EUR'.")
+
+
+@pytest.mark.parametrize("currency", ["JPY", "KRW"])
+def test_a_fraction_of_what_has_none_is_refused(currency: str) -> None:
+    assert Money("1200.00", currency).amount == 1200
+    assert Money("1.2E3", currency).amount == 1200
+    for amount in ("1200.50", Decimal("0.01"), "5E-324"):
+        with pytest.raises(InvalidEventError, match=f"a fraction, which {currency}") as caught:
+            Money(amount, currency)
+        assert (caught.value.field, caught.value.fix) == ("amount", "Round it.")
+
+
+def test_a_fraction_is_refused_when_the_currency_is_filled_in() -> None:
+    with pytest.raises(InvalidEventError, match="a fraction"):
+        replace(Money("9.50"), currency="JPY")
 
 
 def test_money_is_a_value() -> None:

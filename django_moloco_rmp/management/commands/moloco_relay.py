@@ -5,33 +5,51 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
 from django_moloco_rmp.conf import get_settings
+from django_moloco_rmp.management.operator_command import ExplainedCommand
 from django_moloco_rmp.outbox import Outbox, default_alias
 from django_moloco_rmp.relay import Relay, relay_from_settings
 
 
-class Command(BaseCommand):
+class Command(ExplainedCommand):
     """Runs a relay in this process."""
 
-    help = (
-        "Sends the events in the outbox to Moloco, until SIGTERM or Ctrl-C. It then finishes what "
-        "is being sent and hands back the rest; a second signal ends it at once. Any number of "
-        "relays may run at the same time."
-    )
+    help = """\
+Sends the events in the outbox to Moloco, until SIGTERM or Ctrl-C. It then
+finishes what is being sent, within 20 seconds, and hands back the rest; a second
+signal ends it at once, and what was on its way is sent again once its lease has
+run out. Any number of relays may run at the same time, on any machines: together
+they keep to MAX_QPS and to what Moloco asks for."""
+    epilog = """\
+examples:
+  manage.py moloco_relay                    as a service, beside the web processes
+                                            or instead of their threads
+  manage.py moloco_relay --until-empty      for cron: sends what is due, and ends
+  manage.py moloco_relay --max-events 1     sends one event, to see what happens
+
+exit status: 0 if it came to its end, even if events were refused or wait (see
+moloco_status); 1 if it could not run: settings at fault, ENABLED is False, or
+with --until-empty the database failed; 2 if it was not understood"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options."""
         parser.add_argument(
             "--until-empty",
             action="store_true",
-            help="end when nothing is due; events that wait for a later try stay",
+            help="end when nothing is due, or nothing may be sent; events that wait for a later "
+            "try stay",
         )
-        parser.add_argument("--max-events", type=int, help="end after this many events")
         parser.add_argument(
-            "--database", choices=tuple(connections), help="alias of the outbox's database"
+            "--max-events", type=int, metavar="N", help="end after this many events"
+        )
+        parser.add_argument(
+            "--database",
+            metavar="ALIAS",
+            choices=tuple(connections),
+            help="the outbox's database, by its name in DATABASES (default: where events go)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

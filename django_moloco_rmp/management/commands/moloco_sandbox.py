@@ -8,13 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, CommandParser
 
+from django_moloco_rmp.management.operator_command import HelpFormatter
 from django_moloco_rmp.sandbox.cli import DESCRIPTION, EPILOG, add_arguments, run
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter, DjangoHelpFormatter):
-    """Keeps line breaks, and puts the options common to all commands last."""
 
 
 class Command(BaseCommand):
@@ -26,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the sandbox's options; the settings give platform and key, if they have them."""
-        parser.formatter_class = _Formatter
+        parser.formatter_class = HelpFormatter
         parser.epilog = EPILOG
         add_arguments(parser, **_credentials(getattr(settings, "MOLOCO_RMP", None)))
 

@@ -25,6 +25,7 @@ from django_moloco_rmp.sandbox import SandboxServer
 
 PLATFORM_ID = "SHOP_TEST"
 API_KEY = "test-key"
+ADMIN = "admin"
 # How long the last event may take to arrive, and how long nothing more may come after it.
 SECONDS_TO_ARRIVE = 15.0
 SECONDS_OF_SILENCE = 0.5
@@ -78,7 +79,9 @@ class Command(BaseCommand):
                     verdict = "Passed" if passed else "Failed"
                     self.stdout.write(f"\n{verdict} in {time.monotonic() - started:.1f} seconds.")
                     if options["serve"]:
-                        self._serve(shop, sandbox)
+                        password = secrets.token_urlsafe(9)
+                        shop.add_admin(ADMIN, password)
+                        self._serve(shop, sandbox, password)
                     elif passed:
                         self.stdout.write("With --serve you can walk around yourself, and watch.")
         except KeyboardInterrupt:
@@ -123,9 +126,11 @@ class Command(BaseCommand):
             self.stdout.write(f"\nThe shop printed last:\n{shop.printed()}")
         return passed
 
-    def _serve(self, shop: Shop, sandbox: SandboxServer) -> None:
+    def _serve(self, shop: Shop, sandbox: SandboxServer, password: str) -> None:
         self.stdout.write(f"\nShop:    {shop.url}/")
         self.stdout.write(f"Sandbox: {sandbox.url}/")
+        self.stdout.write(f"Admin:   {shop.url}/admin/moloco_rmp/gate/")
+        self.stdout.write(f"         sign in as {ADMIN} with {password}")
         self.stdout.write("Walk around in the one and watch the other. Ctrl-C ends both.")
         # Who starts this as a process reads the addresses from a pipe.
         self.stdout.flush()

@@ -1,0 +1,69 @@
+"""Discarding events that were not delivered: by an operator's will, counted and told."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.lookups import Exact
+
+from django_moloco_rmp import signals
+from django_moloco_rmp.counts import Counts, Tallies
+from django_moloco_rmp.database import DatabaseMicroseconds, DatabaseNow, found_by_key, retrying
+from django_moloco_rmp.models import OutboxEvent
+
+_SENT = OutboxEvent.State.SENT
+_BATCH = 1000
+
+
+def discardable(rows: Any) -> Any:
+    """Return those of some events that may go: neither delivered, nor held by a relay."""
+    states = (OutboxEvent.State.PENDING, OutboxEvent.State.REJECTED)
+    return rows.filter(_is_free(), state__in=states)
+
+
+def _is_free() -> Q:
+    return Q(lease_token="") | Q(available_at__lte=DatabaseNow())
+
+
+def discard(using: str, keys: Sequence[int]) -> Iterator[int]:
+    """
+    Delete events, count them as dropped and tell of it; yield how many with each batch.
+
+    :param using: the database's alias
+    """
+    for start in range(0, len(keys), _BATCH):
+        batch = list(keys[start : start + _BATCH])
+        types = retrying(using, partial(_discard, using, batch))
+        for event_type, count in types.items():
+            for _ in range(count):
+                signals.event_dropped.send_robust(event_type, reason="discarded", detail="")
+        yield sum(types.values())
+
+
+def _discard(using: str, batch: list[int]) -> Counter[str]:
+    rows = OutboxEvent._base_manager.using(using)
+    token = secrets.token_hex(16)
+    with transaction.atomic(using=using):
+        with found_by_key(using, OutboxEvent._meta.db_table):
+            # Marked first: what is counted is what is deleted, whoever else is at work.
+            chosen = rows.filter(_is_free(), pk__in=batch).exclude(Exact(F("state") + 0, _SENT))
+            chosen.update(lease_token=token)
+        mine = rows.filter(pk__in=batch, lease_token=token)
+        found = list(mine.annotate(at=DatabaseMicroseconds()).values_list("event_type", "at"))
+        if not found:
+            return Counter()
+        with found_by_key(using, OutboxEvent._meta.db_table):
+            # Not delete(): where the project listens to pre_delete, that reads the rows first.
+            mine._raw_delete(using)
+        types = Counter(event_type for event_type, _ in found)
+        tallies = Tallies()
+        for event_type, count in types.items():
+            tallies.add_dropped(event_type, count)
+        Counts(using).write(found[0][1], tallies)
+    return types

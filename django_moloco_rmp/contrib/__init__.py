@@ -1,0 +1,3 @@
+"""What works together with other packages; each part needs an extra of this one."""
+
+from __future__ import annotations

@@ -1,0 +1,63 @@
+"""``moloco_pause`` and ``moloco_resume``."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_moloco_rmp.gate import Gate, Held
+from django_moloco_rmp.protocol import State
+from django_moloco_rmp.sandbox import SandboxServer
+from tests.commands.run import run
+from tests.outbox.relays import relay_to
+from tests.outbox.samples import record
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+
+def state(using: str = "default") -> State:
+    return Gate(using).look().circuit.state
+
+
+def fail(held: Held) -> None:
+    held.circuit = held.circuit.failed(held.now, held.circuit.generation, 0.0)
+
+
+def test_nothing_is_sent_in_a_pause_and_all_of_it_afterwards(sandbox: SandboxServer) -> None:
+    record("a", "b")
+    assert "Paused" in run("moloco_pause").out
+    with relay_to(sandbox.url) as relay:
+        assert relay.run(until_empty=True).delivered == 0
+    assert sandbox.events() == []
+    assert "Resumed: events are sent." in run("moloco_resume").out
+    with relay_to(sandbox.url) as relay:
+        assert relay.run(until_empty=True).delivered == 2
+
+
+def test_a_second_time_changes_nothing() -> None:
+    run("moloco_pause")
+    since = Gate("default").look().circuit.changed_at
+    assert "It was paused already." in run("moloco_pause").out
+    assert Gate("default").look().circuit.changed_at == since
+    run("moloco_resume")
+    assert "It was not paused" in run("moloco_resume").out
+
+
+def test_resume_has_a_failing_server_tried_at_once() -> None:
+    Gate("default").change(fail)
+    assert Gate("default").change(lambda held: held.circuit.permit(held.now, 9)).calls == 0
+    ran = run("moloco_resume")
+    assert ran.out == "A relay tries one event now; if Moloco accepts it, the others follow.\n"
+    permit = Gate("default").change(lambda held: held.circuit.permit(held.now, 9))
+    assert (permit.calls, permit.is_probe) == (1, True)
+
+
+def test_resume_after_a_pause_in_an_outage() -> None:
+    Gate("default").change(fail)
+    run("moloco_pause")
+    assert run("moloco_resume").out.startswith("Resumed. A relay tries one event now")
+    assert state() is State.BACKOFF
+
+
+def test_the_database_that_is_named() -> None:
+    run("moloco_pause", "--database", "other")
+    assert (state("default"), state("other")) == (State.CLOSED, State.PAUSED)

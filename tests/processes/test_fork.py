@@ -1,0 +1,65 @@
+"""Forks of a process whose background thread is at work."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from django_moloco_rmp.sandbox import SandboxServer
+from tests.processes.children import PATIENCE, Shop, sessions, wait_until
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+    pytest.mark.slow,
+]
+
+THREAD = ["moloco-rmp", True]
+
+
+def test_a_child_that_ends_takes_nothing_from_its_parent(sandbox: SandboxServer) -> None:
+    with Shop(BASE_URL=sandbox.url) as shop:
+        # Page views are written by the thread: its connection is the only one.
+        emitted = shop("emit", "PAGE_VIEW", "3")
+        sandbox.wait_for(3, PATIENCE)
+        wait_until(lambda: len(sessions(shop.process.pid)) == 1)
+        before = sessions(shop.process.pid)
+        for number, how in enumerate(["close_all", "_exit", "exit"], start=4):
+            assert shop("leave", how) == 0
+            emitted += shop("emit", "PAGE_VIEW")
+            sandbox.wait_for(number, PATIENCE)
+            assert sessions(shop.process.pid) == before, how
+        assert shop("threads").count(THREAD) == 1
+        shop.end()
+        assert shop.process.returncode == 0
+    assert sorted(each["body"]["id"] for each in sandbox.events()) == sorted(emitted)
+
+
+def test_a_process_of_multiprocessing_writes_what_is_buffered_at_its_end(
+    sandbox: SandboxServer,
+) -> None:
+    with Shop(BASE_URL=sandbox.url) as shop:
+        shop("emit", "PAGE_VIEW")
+        sandbox.wait_for(1, PATIENCE)
+        assert shop("multiprocess", "PAGE_VIEW", "20") == 0
+        # Wakes the parent's relay, which sends what the child left.
+        shop("emit", "PURCHASE")
+        sandbox.wait_for(22, PATIENCE)
+        assert len({each["body"]["id"] for each in sandbox.events()}) == 22
+        assert shop("threads").count(THREAD) == 1
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="a file has no sessions to end")
+def test_a_parent_whose_session_was_ended_by_its_server_opens_another(
+    sandbox: SandboxServer,
+) -> None:
+    with Shop(BASE_URL=sandbox.url) as shop:
+        shop("emit", "PAGE_VIEW")
+        sandbox.wait_for(1, PATIENCE)
+        wait_until(lambda: len(sessions()) == 1)
+        (session,) = sessions()
+        end = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
+        with connection.cursor() as cursor:
+            cursor.execute(end[connection.vendor], [session])
+        shop("emit", "PAGE_VIEW", "5")
+        sandbox.wait_for(6, PATIENCE)
+        assert len({each["body"]["id"] for each in sandbox.events()}) == 6
