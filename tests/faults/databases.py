@@ -118,7 +118,7 @@ def lock_storm(bench: Bench) -> Outcome:
         errors = [text for said in busy for text in said["errors"]]
         alone = [text for said in calm for text in said["errors"]]
         assert not errors, (
-            f"{len(errors)} errors in the shop ({len(alone)} without relays), the first: {errors[0]}"
+            f"{len(errors)} errors in the shop ({len(alone)} without relays), e.g. {errors[0]}"
         )
         failed = [log for log in logs if any(line.startswith("ERROR") for line in log)]
         assert not failed, failed
