@@ -259,12 +259,14 @@ class Backlog:
             yield retrying(self.using, partial(self._resend, batch, wait))
 
     def _resend(self, batch: Sequence[int], wait: timedelta) -> int:
+        now = self._clock.now()
         with found_by_key(self.using, self._model._meta.db_table):
             rows = self._rows.filter(Exact(F("state") + 0, _REJECTED), pk__in=batch)
             return int(
                 rows.update(
                     state=_PENDING,
-                    available_at=self._clock.now() + wait,
+                    # SQLite compares texts: a sum has more digits, and so would be due later.
+                    available_at=now + wait if wait else now,
                     lease_token="",
                     failures=0,
                     server_errors=0,

@@ -188,8 +188,9 @@ class Outbox:
 
     def has_due(self) -> bool:
         """Return whether anything is due, without a lock: what an idle relay asks."""
-        # Ordered, or PostgreSQL would read the table as soon as it takes much to be due.
-        return bool(self._next(1).exists())
+        # Not exists(), which has no order: PostgreSQL then reads the table if it takes much to be
+        # due.
+        return bool(self._next(1))
 
     def _due(self) -> Any:
         return self._rows.filter(state=_PENDING, available_at__lte=self._clock.now())

@@ -121,7 +121,7 @@ class Background:
         for using in new:
             self._relays[using] = self._made(using)
         wait, written = self._buffer.step()
-        waits = [wait]
+        waits = [min(wait, self._idle_seconds)]
         for using, relay in self._relays.items():
             if relay is not None:
                 if using in written:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
+from pathlib import Path
 
 import pytest
 from django.core.management import load_command_class
 
+DOCUMENTS = Path(__file__).parents[2]
 NAMES = (*("status", "ping", "pause", "resume", "resend", "export", "prune", "forget", "relay"),)
 DJANGO = {
     *("help", "version", "verbosity", "settings", "pythonpath", "traceback"),
@@ -41,3 +44,16 @@ def test_each_option_is_explained_and_its_value_named(name: str) -> None:
         if action.nargs != 0 and not action.choices:
             assert action.metavar, action.dest
             assert action.metavar != action.dest.upper() or action.dest == "user_id"
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+def test_the_documents_name_each_command_and_only_options_that_there_are(document: str) -> None:
+    path = DOCUMENTS / document
+    if not path.exists():
+        pytest.skip("the documents are not part of what is tested here")
+    text = path.read_text(encoding="utf-8")
+    for name in NAMES:
+        assert f"`moloco_{name}" in text
+        known = set(parser(name)._option_string_actions)
+        used = re.findall(rf"moloco_{name}((?: [^`|$\n]*)?)", text)
+        assert {word for words in used for word in re.findall("--[a-z-]+", words)} <= known

@@ -51,6 +51,17 @@ def test_resume_has_a_failing_server_tried_at_once() -> None:
     assert (permit.calls, permit.is_probe) == (1, True)
 
 
+def test_one_relay_until_empty_sends_all_once_its_probe_is_accepted(
+    sandbox: SandboxServer,
+) -> None:
+    sandbox.fault({"delay": 0.2, "count": 1})
+    record("a", "b", "c")
+    Gate("default").change(fail)
+    run("moloco_resume")
+    with relay_to(sandbox.url) as relay:
+        assert relay.run(until_empty=True).delivered == 3
+
+
 def test_resume_after_a_pause_in_an_outage() -> None:
     Gate("default").change(fail)
     run("moloco_pause")

@@ -121,7 +121,17 @@ def test_what_a_relay_did(sandbox: SandboxServer) -> None:
     assert told["last_error"]["message"] == "missing page_id"
     assert 0 <= told["last_error"]["seconds_ago"] < 60
     assert told["relay_seen_seconds_ago"] < 60
+    assert told["last_success_seconds_ago"] < 60
     assert "HTTP 400, missing page_id" in status()["last error"]
+
+
+def test_a_success_is_told_where_nothing_ever_failed(sandbox: SandboxServer) -> None:
+    record("a")
+    with relay_to(sandbox.url) as relay:
+        relay.run(until_empty=True)
+    told = status()
+    assert re.fullmatch(r"\d+ s ago", told["last success"])
+    assert told["last error"] == "never"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ answers each with a line of JSON.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import multiprocessing
@@ -13,9 +14,19 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import django
+
+
+@atexit.register
+def run_exit_hooks() -> None:
+    # Exit hooks run last first: this one after that of the app, which is not there yet.
+    for hook in exit_hooks:
+        hook()
+
 
 django.setup()
 
@@ -26,6 +37,8 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django_moloco_rmp import track  # noqa: E402
 from django_moloco_rmp.models import OutboxEvent  # noqa: E402
 from tests.processes.goods import LAMP, SHOPPER  # noqa: E402
+
+exit_hooks: list[Callable[[], object]] = []
 
 
 class Shop:
@@ -39,6 +52,10 @@ class Shop:
     ) -> list[str | None]:
         """Report events; return their ids."""
         return [track(event_type, LAMP, shopper=SHOPPER, using=using) for _ in range(int(count))]
+
+    def emit_at_exit(self, *emit: str) -> None:
+        """Report events once the app has already ended its thread."""
+        exit_hooks.append(partial(self.emit, *emit))
 
     def view(self) -> list[Any]:
         """View a page: return its event's id, how many queries it made, and if it connected."""

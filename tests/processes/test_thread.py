@@ -7,11 +7,12 @@ import time
 
 import pytest
 
+from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.runners.thread import Background
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.outbox.samples import make_due, record
-from tests.processes.children import PATIENCE, Shop, manage
+from tests.processes.children import PATIENCE, Shop, manage, wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
@@ -66,6 +67,30 @@ def test_a_server_that_hangs_does_not_hold_up_the_end(sandbox: SandboxServer) ->
     make_due()
     manage("moloco_relay", "--until-empty", BASE_URL=sandbox.url)
     assert received(sandbox, 2) == [hanging, hanging]
+
+
+def test_an_end_in_the_middle_of_sending_leaves_nothing_under_a_lease(
+    sandbox: SandboxServer,
+) -> None:
+    with Shop(BASE_URL=sandbox.url) as shop:
+        # Connections are there to be closed, and then many events to be sent.
+        emitted = shop("emit")
+        wait_until(lambda: not OutboxEvent.objects.exists())
+        emitted += shop("emit", "ADD_TO_CART", "60")
+        shop.end()
+    left = OutboxEvent.objects.filter(available_at__lte=DatabaseNow(), lease_token="")
+    assert left.count() == OutboxEvent.objects.count()
+    manage("moloco_relay", "--until-empty", BASE_URL=sandbox.url)
+    assert sorted(received(sandbox, len(emitted))) == sorted(emitted)
+
+
+def test_what_is_reported_at_the_very_end_is_in_the_database() -> None:
+    with Shop(RELAY="command") as shop:
+        (early,) = shop("emit", "PAGE_VIEW")
+        shop("emit_at_exit", "PAGE_VIEW", "4")
+        shop.end()
+    assert OutboxEvent.objects.filter(event_id=early).exists()
+    assert OutboxEvent.objects.count() == 5
 
 
 def test_parent_and_child_of_a_fork_both_send(sandbox: SandboxServer) -> None:
