@@ -20,11 +20,12 @@ from dataclasses import dataclass, field, replace
 from django_moloco_rmp.protocol import LONGEST_WAIT, SECOND, lengthen
 
 #: How late a call may start in its slot. A later one would crowd the calls after it.
-SLOT = 50_000
+SLOT = 25_000
 #: Slots are handed out for the next second.
 _HORIZON = SECOND
-# With calls up to SLOT late, n of them fit into a second if they are 1 / (0.95 n) seconds apart.
-_SAFETY = 950
+# With calls that arrive up to 60 ms late, n of them fit into a second if they are 1 / (0.94 n)
+# seconds apart: SLOT for us, and the rest for what comes after us.
+_SAFETY = 940
 #: So many identifiers throttled shortly after each other speak of the destination as a whole.
 SEVERAL = 3
 _RECENT = 10 * SECOND

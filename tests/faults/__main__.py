@@ -42,6 +42,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", help="which faults, e.g. F2,F5 (default: all)")
     parser.add_argument("--soak", type=float, default=600, help="seconds of F25 (default: 600)")
+    parser.add_argument(
+        "--together",
+        type=int,
+        default=1,
+        help="on how many databases at a time the busy ones are run (default: %(default)s)",
+    )
     parser.add_argument("--short", action="store_true", help="the short form of each fault")
     # How this program calls itself, for one database.
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -153,6 +159,13 @@ class Job(threading.Thread):
             )
 
 
+def run_at_once(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+
+
 def table(results: Sequence[dict[str, Any]]) -> str:
     """The results for people, in Markdown."""
     lines = [
@@ -199,15 +212,11 @@ def main() -> int:
     soaks = [fault.key for fault in chosen if fault.key == "F25"]
     patient = [fault.key for fault in chosen if fault.is_patient and fault.key not in soaks]
     jobs = [Job(database, busy, options) for database in here] if busy else []
-    for job in jobs:
-        job.start()
-        job.join()
+    for first in range(0, len(jobs), options.together):
+        run_at_once(jobs[first : first + options.together])
     together = [Job(database, patient, options) for database in here] if patient else []
     together += [Job(database, soaks, options, "_soak") for database in here] if soaks else []
-    for job in together:
-        job.start()
-    for job in together:
-        job.join()
+    run_at_once(together)
     order = [fault.key for fault in faults]
     results = [result for job in (*jobs, *together) for result in job.results]
     results.sort(key=lambda each: (order.index(each["key"]), here.index(each["database"])))

@@ -102,7 +102,8 @@ def stopped_relay(bench: Bench) -> Outcome:
     offered: list[str] = []
     with Sandbox() as sandbox, bench.children() as crew:
         for _ in range(rounds):
-            offered += bench.record_many(4 * batch)
+            # Rows of the shop's own ids stay, for a late word to spoil.
+            offered += bench.record_many(4 * batch, keeps_id=True)
             before = len(sandbox.calls())
             sandbox.fault({"delay": 0.05, "count": None})
             sleeper = crew.relay(sandbox, **options).ready()
@@ -116,7 +117,8 @@ def stopped_relay(bench: Bench) -> Outcome:
             tallies = [relay.stop()["tally"] for relay in (sleeper, other)]
             # Each event was written back by the one that held its lease, and by nobody else.
             assert sum(tally["delivered"] for tally in tallies) == 4 * batch, tallies
-            assert not OutboxEvent.objects.exists(), "a row came back"
+            rows = OutboxEvent.objects.filter(state=State.SENT, lease_token="", payload="")
+            assert rows.count() == len(offered), "a row came back"
         return bench.judge(
             sandbox,
             offered,

@@ -137,7 +137,7 @@ def eight_in_flight(bench: Bench) -> Outcome:
     """F7. Eight calls on their way fail together: that is one failure."""
     offered = bench.record_many(20)
     with Sandbox() as sandbox, fleet(sandbox, 1, concurrency=8) as ships:
-        sandbox.fault({"status": 503, "delay": 0.3, "count": 8})
+        sandbox.fault({"status": 503, "delay": 0.6, "count": 8})
         assert ships.tick(0) == 8
         circuit = ships.look().circuit
         assert (circuit.failures, circuit.state) == (1, CircuitState.BACKOFF)
@@ -272,20 +272,20 @@ def lost_answers(bench: Bench) -> Outcome:
         Sandbox() as sandbox,
         fleet(sandbox, 1, concurrency=4, timeout=(3.0, 0.3)) as ships,
     ):
-        moment = 0
+        moment = lost = 0
         for _ in range(rounds):
-            for fault in ({"drop": "after", "count": 4}, {"delay": 2, "count": 4}):
-                sandbox.fault(fault)
+            for fault in ({"drop": "after", "delay": 0.2}, {"delay": 2}):
+                sandbox.fault({**fault, "count": None})
                 offered += bench.record_many(20)
-                assert ships.tick(moment) == 4
+                # All that begin before the first is given up.
+                lost += ships.tick(moment)
+                sandbox.clear_faults()
                 moment = _recover(ships, bench, moment + 5) + 5
         bodies: dict[str | None, set[bytes]] = {}
         for call in sandbox.accepted():
             bodies.setdefault(call.event_id, set()).add(call.content)
         assert {len(each) for each in bodies.values()} == {1}, "a repeat is another event"
-        outcome = bench.judge(
-            sandbox, offered, f"{8 * rounds} answers lost", most_duplicates=8 * rounds
-        )
-        assert outcome.duplicates == 8 * rounds
+        outcome = bench.judge(sandbox, offered, f"{lost} answers lost", most_duplicates=lost)
+        assert outcome.duplicates == lost >= 2 * rounds
         assert outcome.received_unique == outcome.offered
         return outcome

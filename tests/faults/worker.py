@@ -347,13 +347,18 @@ KINDS: dict[str, Callable[[Line, dict[str, Any]], None]] = {
 def main() -> None:
     door = socket.socket(fileno=int(sys.argv[1]))
     logging.getLogger("django_moloco_rmp").addHandler(LOG)
+    running: set[int] = set()
     while True:
         message, fds, _, _ = socket.recv_fds(door, 65536, 1)
         if not message:
+            # Whoever wanted them has ended, or was ended.
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
             return
         request = json.loads(message)
         if "reap" in request:
             pid, status = os.waitpid(request["reap"], os.WNOHANG)
+            running.discard(pid)
             answer = os.waitstatus_to_exitcode(status) if pid else None
             door.send(json.dumps(answer).encode())
             continue
@@ -365,6 +370,7 @@ def main() -> None:
             KINDS[request["kind"]](Line(end), request["options"])
             return
         end.close()
+        running.add(pid)
         door.send(json.dumps(pid).encode())
 
 
