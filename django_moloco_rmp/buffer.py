@@ -72,6 +72,8 @@ class Buffer:
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
+        # Out of the buffer, for what is being written must not be shed as well.
+        self._writing: list[_Waiting] = []
         self._shed: Counter[tuple[str, str]] = Counter()
         self._retry_at = 0.0
         self._retry = _RETRY[0]
@@ -136,7 +138,7 @@ class Buffer:
     def abandon(self) -> None:
         """At the end of the process: tell of each entry that could not be written in time."""
         with self._lock:
-            lost = list(self._waiting)
+            lost = [*self._writing, *self._waiting]
         if lost:
             logger.error(
                 "The process ends before %d buffered events could be written",
@@ -150,8 +152,7 @@ class Buffer:
         """Write one batch, the longest run for one database; return whether that was possible."""
         with self._lock:
             using = self._waiting[0].using
-            batch: list[_Waiting] = []
-            # Out of the buffer meanwhile: what is being written must not be shed as well.
+            batch = self._writing
             while self._waiting and self._waiting[0].using == using and len(batch) < BATCH:
                 batch.append(self._waiting.popleft())
         try:
@@ -159,6 +160,7 @@ class Buffer:
         except Error:
             with self._lock:
                 self._waiting.extendleft(reversed(batch))
+                self._writing = []
             self._retry_at = self._clock() + self._retry
             self._retry = min(2 * self._retry, _RETRY[1])
             logger.exception(
@@ -169,6 +171,8 @@ class Buffer:
             return False
         self._retry_at, self._retry = 0.0, _RETRY[0]
         written.add(using)
+        with self._lock:
+            self._writing = []
         try:
             self._count_shed(using)
         except Error:
