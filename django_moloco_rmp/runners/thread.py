@@ -227,14 +227,10 @@ def _hook_into_pools() -> None:
     # The child processes of these end without Python's exit hooks.
     celery_signals = sys.modules.get("celery.signals")
     if celery_signals is not None:
-        celery_signals.worker_process_shutdown.connect(_drain_celery, dispatch_uid=__name__)
+        celery_signals.worker_process_shutdown.connect(drain, dispatch_uid=__name__)
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         sys.modules["multiprocessing.util"].Finalize(None, drain, exitpriority=0)
-
-
-def _drain_celery(**_: Any) -> None:
-    drain()
 
 
 def _present() -> Background:
@@ -270,11 +266,11 @@ weakref.finalize(Background, bool)
 
 
 @atexit.register
-def drain() -> None:
+def drain(**_: Any) -> None:
     """
     Write what is in the buffer, hand back what has not been sent, and end the background thread.
 
-    Python calls it at its normal exit. Takes two seconds at most.
+    Python calls it at its normal exit, and Celery as a receiver. Takes two seconds at most.
     """
     _present().stop()
 

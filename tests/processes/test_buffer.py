@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -117,14 +118,16 @@ def test_kill_9_loses_what_was_buffered_at_most(sandbox: SandboxServer) -> None:
     assert set(received.values()) == {1}
 
 
-def test_the_connection_of_an_idle_thread_is_closed(sandbox: SandboxServer) -> None:
+def test_the_connection_of_an_idle_thread_is_closed(sandbox: SandboxServer, settings: Any) -> None:
+    settings.MOLOCO_RMP = {**settings.MOLOCO_RMP, "BASE_URL": sandbox.url}
     assert not written()
     mine = len(sessions())
     background = Background(idle_seconds=0.1)
     background.put(Entry.of(event("one")), "default", relays=False)
     wait_until(lambda: written() == ["one"])
-    background.put(Entry.of(event("two")), "other", relays=False)
-    wait_until(lambda: written("other") == ["two"])
+    background.put(Entry.of(event("two")), "other", relays=True)
+    sandbox.wait_for(1, PATIENCE)
+    wait_until(lambda: not written("other"))
     wait_until(lambda: len(sessions()) == mine)
     background.put(Entry.of(event("three")), "default", relays=False)
     wait_until(lambda: written() == ["one", "three"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.db import connection
 
 from django_moloco_rmp.sandbox import SandboxServer
-from tests.processes.children import PATIENCE, Shop, sessions, wait_until
+from tests.processes.children import PATIENCE, Shop, locked_outbox, sessions, wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
@@ -34,6 +36,26 @@ def test_a_child_that_ends_takes_nothing_from_its_parent(sandbox: SandboxServer)
     assert sorted(each["body"]["id"] for each in sandbox.events()) == sorted(emitted)
 
 
+def test_a_fork_in_the_middle_of_a_statement_waits_for_a_second_and_goes_on(
+    sandbox: SandboxServer,
+) -> None:
+    with Shop(BASE_URL=sandbox.url) as shop:
+        emitted = shop("emit", "PAGE_VIEW")
+        sandbox.wait_for(1, PATIENCE)
+
+        def waits() -> bool:
+            started = time.monotonic()
+            assert shop("leave", "exit") == 0
+            return time.monotonic() - started >= 1
+
+        with locked_outbox():
+            emitted += shop("emit", "PAGE_VIEW", "5")
+            wait_until(waits)
+        sandbox.wait_for(6, PATIENCE)
+        shop.end()
+    assert sorted(each["body"]["id"] for each in sandbox.events()) == sorted(emitted)
+
+
 def test_a_process_of_multiprocessing_writes_what_is_buffered_at_its_end(
     sandbox: SandboxServer,
 ) -> None:
@@ -46,6 +68,7 @@ def test_a_process_of_multiprocessing_writes_what_is_buffered_at_its_end(
         sandbox.wait_for(22, PATIENCE)
         assert len({each["body"]["id"] for each in sandbox.events()}) == 22
         assert shop("threads").count(THREAD) == 1
+        shop.end()
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="a file has no sessions to end")

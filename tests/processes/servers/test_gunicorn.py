@@ -65,14 +65,14 @@ def test_a_thread_that_lives_in_the_master_is_no_harm_to_its_workers_nor_they_to
 def test_a_worker_that_has_served_enough_writes_what_is_buffered() -> None:
     with gunicorn("--workers", "2", "--max-requests", "1", RELAY="command") as server:
         # Each worker's last request is the one that reports: a moment later it is gone.
-        for _ in range(12):
+        for _ in range(6):
             server.get("emit/PAGE_VIEW/5/")
-        assert len(server.pids) == 12
+        assert len(server.pids) == 6
         assert server.end() == 0
     assert written() == sorted(server.emitted)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_stopped_server_writes_what_is_buffered(number: signal.Signals) -> None:
     with gunicorn("--workers", "2", RELAY="command") as server:
         server.reach(2, "emit/PAGE_VIEW/1/")
@@ -83,7 +83,7 @@ def test_a_stopped_server_writes_what_is_buffered(number: signal.Signals) -> Non
 def test_reloads_lose_nothing(sandbox: SandboxServer) -> None:
     with gunicorn("--workers", "2", BASE_URL=sandbox.url) as server:
         server.reach(2, "emit/PAGE_VIEW/1/")
-        for _ in range(3):
+        for _ in range(2):
             before = set(server.pids)
             server.process.send_signal(signal.SIGHUP)
             wait_until(lambda before=before: server.get("emit/PAGE_VIEW/2/")["pid"] not in before)
