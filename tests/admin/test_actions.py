@@ -161,7 +161,7 @@ def test_an_export_has_bodies_to_the_letter(operator: Client) -> None:
     assert text.endswith('"body": {"amount":1.10}}\n')
 
 
-@pytest.mark.parametrize("selected", [["x"], ["9" * 40], ["\x00"], ["1", "' OR 1=1"], ["１"]])
+@pytest.mark.parametrize("selected", [["x"], ["9" * 40], ["\x00"], ["1", "' OR 1=1"], ["\uff11"]])
 @pytest.mark.parametrize("action", ["resend", "discard", "export"])
 def test_forged_selections_do_nothing(operator: Client, action: str, selected: list[str]) -> None:
     kept("cart-1")
@@ -172,12 +172,12 @@ def test_forged_selections_do_nothing(operator: Client, action: str, selected: l
     assert log() == []
 
 
-@pytest.mark.parametrize("value", ["x", "-1", "9" * 50, "1e5", "", "0", "\x00"])
 @pytest.mark.parametrize("field", ["moloco_since", "moloco_done", "index", "select_across"])
-def test_forged_fields_are_no_error(operator: Client, field: str, value: str) -> None:
+def test_forged_fields_are_no_error(operator: Client, field: str) -> None:
     row = kept("cart-1")
-    response = act(operator, "resend", row, **{field: value})
-    assert response.status_code in {200, 302}
+    for value in ("x", "-1", "9" * 50, "1e5", "", "0", "\x00"):
+        response = act(operator, "resend", row, **{field: value})
+        assert response.status_code in {200, 302}, value
 
 
 def test_a_replayed_form_changes_nothing(operator: Client) -> None:

@@ -224,8 +224,7 @@ def test_delivered_ids_have_no_body_to_show(operator: Client) -> None:
     assert 'value="discard"' not in text
 
 
-@pytest.mark.parametrize("key", ["0", "x", "-1", "1.5", "9" * 30, "%00", "a%2Fb", "１"])
 @pytest.mark.parametrize("name", ["change", "history", "correct"])
-def test_an_event_that_is_not_there(operator: Client, key: str, name: str) -> None:
-    response = operator.get(f"{EVENTS}{key}/{name}/")
-    assert response.status_code == 302
+def test_an_event_that_is_not_there(operator: Client, name: str) -> None:
+    for key in ("0", "x", "-1", "1.5", "9" * 30, "%00", "a%2Fb", "\uff11"):
+        assert operator.get(f"{EVENTS}{key}/{name}/").status_code == 302, key
