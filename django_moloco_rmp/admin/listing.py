@@ -14,7 +14,7 @@ from typing import Any
 
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.paginator import Page, Paginator
-from django.db.models import Q
+from django.db.models import Q, Subquery
 from django.utils import formats
 
 from django_moloco_rmp.admin.filters import ChoiceFilter, MessageFilter, StateFilter
@@ -91,6 +91,11 @@ class EventList(ChangeList):
             queryset = queryset.filter(self._within(request))
         return queryset
 
+    def get_results(self, request: Any) -> None:
+        """Get the page that is asked for, or the nearest one."""
+        super().get_results(request)
+        self.page_num = min(max(1, self.page_num), self.paginator.num_pages)
+
     def get_filters_params(self, params: Any = None) -> Any:
         """Return what filters take, which the window is not."""
         found = super().get_filters_params(params)
@@ -140,7 +145,7 @@ class EventList(ChangeList):
     def _rows(self) -> Any:
         state = self._state()
         rows = self.root_queryset if state is None else self.root_queryset.filter(state=state)
-        return rows.order_by(*self.get_ordering(None, None)).values("available_at", "id")
+        return rows.order_by(*self.get_ordering(None, None)).values("id")
 
     def _row(self, key: str | None) -> dict[str, Any] | None:
         """Return where a window begins; None for the newest, or if that event has gone on."""
@@ -151,10 +156,15 @@ class EventList(ChangeList):
         rows = self._rows if newest is None else self._rows.filter(self._up_to(newest))
         return next(iter(rows[self._size : self._size + 1]), None)
 
+    def _moment(self, row: dict[str, Any]) -> Subquery:
+        # Asked of the database: as Python knows it, SQLite would not find it equal to itself.
+        rows = self.root_queryset.filter(pk=row["id"]).order_by()
+        return Subquery(rows.values("available_at")[:1])
+
     def _up_to(self, row: dict[str, Any]) -> Q:
         if self._state() is None:
             return Q(pk__lte=row["id"])
-        moment = row["available_at"]
+        moment = self._moment(row)
         # The first condition says the same as an index can be read by.
         return Q(available_at__lte=moment) & (
             Q(available_at__lt=moment) | Q(available_at=moment, pk__lte=row["id"])
@@ -163,7 +173,7 @@ class EventList(ChangeList):
     def _after(self, row: dict[str, Any]) -> Q:
         if self._state() is None:
             return Q(pk__gt=row["id"])
-        moment = row["available_at"]
+        moment = self._moment(row)
         return Q(available_at__gte=moment) & (
             Q(available_at__gt=moment) | Q(available_at=moment, pk__gt=row["id"])
         )

@@ -7,30 +7,22 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-#: What the three kinds of staff may do; ``nobody`` is staff without any of our permissions.
-ROLES = {
-    "nobody": (),
-    "viewer": ("view_outboxevent", "view_gate", "view_hourlycount"),
-    "operator": (
-        *("view_outboxevent", "view_gate", "view_hourlycount", "view_event_body"),
-        *("resend_event", "correct_event", "discard_event", "operate_circuit"),
-    ),
-}
+from tests.admin.pages import ROLES
 
 
 @pytest.fixture
 def sign_in(db: None) -> Callable[..., Client]:
-    """Sign in somebody of a role, or with permissions by name; anonymous for ``None``."""
+    """Sign in somebody of a role, or with further permissions; anonymous for ``None``."""
 
     def signed_in(role: str | None, *permissions: str, **options: Any) -> Client:
         client = Client(**options)
         if role is None:
             return client
-        user = User.objects.create_user(f"{role}-{len(permissions)}", is_staff=True)
+        user = User.objects.create_user(f"{role}-{User.objects.count()}", is_staff=True)
         names = (*ROLES[role], *permissions)
-        user.user_permissions.set(
-            Permission.objects.filter(content_type__app_label="moloco_rmp", codename__in=names)
-        )
+        found = Permission.objects.filter(content_type__app_label="moloco_rmp", codename__in=names)
+        assert found.count() == len(names)
+        user.user_permissions.set(found)
         client.force_login(user)
         return client
 
