@@ -80,6 +80,7 @@ def test_events_that_wait_for_long_are_a_trouble(
     status, answer = asked(client, **limits)
     assert (status, answer["troubles"]) == (503 if troubles else 200, troubles)
     assert answer["status"] == ("unhealthy" if troubles else "ok")
+    assert answer["oldest_due"] == pytest.approx(max(age, 0), abs=15 if age > 0 else 0)
 
 
 @pytest.mark.parametrize(
