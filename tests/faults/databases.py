@@ -72,8 +72,8 @@ def _cut(bench: Bench) -> Outcome:
         bench.wait_until_empty()
         reports = [relay.stop() for relay in relays]
         done = sum((Counter(report["losses"]) for report in reports), Counter[str]())
-        assert done["claim"]
-        assert done["settle"]
+        assert done["claim"], "no connection was ended in a claim"
+        assert done["settle"], "no connection was ended in a settlement"
         return bench.judge(
             sandbox,
             offered,

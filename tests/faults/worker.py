@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import socket
 import sys
@@ -134,7 +135,7 @@ class Losses:
     def _kind(sql: str) -> str | None:
         if "outboxevent" not in sql:
             return None
-        if sql.startswith("UPDATE") and "attempts" in sql and "+ 1" in sql:
+        if sql.startswith("UPDATE") and re.search(r"attempts[\"`] \+ ", sql):
             return "claim"
         return "settle" if sql.startswith("DELETE") else None
 
