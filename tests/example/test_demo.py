@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import signal
 from pathlib import Path
@@ -14,12 +15,23 @@ from tests.example.demo import manage, started, until
 pytestmark = [pytest.mark.example, pytest.mark.slow]
 
 
+def signed_in(url: str, name: str, password: str) -> str:
+    """The page of the admin at an address, for somebody who signs in on the way."""
+    with requests.Session() as browser:
+        form = browser.get(url, timeout=20)
+        token = re.findall(r'name="csrfmiddlewaretoken" value="(.+?)"', form.text)[0]
+        fields = {"username": name, "password": password, "csrfmiddlewaretoken": token}
+        return browser.post(form.url, fields, headers={"Referer": form.url}, timeout=20).text
+
+
 def test_the_demo_shows_every_event_passes_and_ends_with_ctrl_c() -> None:
     with started("demo", "--serve", COLUMNS="80") as demo:
         lines = list(until(demo.stdout, "Ctrl-C ends both"))
-        (shop, sandbox) = (line.split()[1] for line in lines if "http://" in line)
+        (shop, sandbox, admin) = (line.split()[1] for line in lines if "http://" in line)
         for url in (shop, sandbox):
             assert requests.get(url, timeout=20).status_code == 200
+        (signing_in,) = (line.split() for line in lines if line.strip().startswith("sign in as"))
+        assert "Circuit" in signed_in(admin, signing_in[3], signing_in[5])
         demo.send_signal(signal.SIGINT)
         rest, errors = demo.communicate(timeout=20)
     assert (demo.returncode, rest.strip(), errors) == (0, "Stopped.", "")

@@ -125,4 +125,5 @@ def test_it_may_be_stopped_before_it_has_begun() -> None:
 
 def test_a_test_run_has_no_thread() -> None:
     record("one")
-    assert not [each for each in threading.enumerate() if each.name.startswith("moloco")]
+    # Relays that other tests ran in this process may have senders left, which are ending.
+    assert THREAD[0] not in [each.name for each in threading.enumerate()]
