@@ -31,7 +31,7 @@ def test_the_demo_shows_every_event_passes_and_ends_with_ctrl_c() -> None:
         for url in (shop, sandbox):
             assert requests.get(url, timeout=20).status_code == 200
         (signing_in,) = (line.split() for line in lines if line.strip().startswith("sign in as"))
-        assert "Circuit" in signed_in(admin, signing_in[3], signing_in[5])
+        assert "<title>Dashboard | " in signed_in(admin, signing_in[3], signing_in[5])
         demo.send_signal(signal.SIGINT)
         rest, errors = demo.communicate(timeout=20)
     assert (demo.returncode, rest.strip(), errors) == (0, "Stopped.", "")
