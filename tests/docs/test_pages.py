@@ -46,6 +46,16 @@ def test_each_check_has_its_row_and_each_row_its_check() -> None:
     assert len(told) == len(set(told))
 
 
+def test_each_command_is_told_of() -> None:
+    commands = {
+        path.stem for path in (ROOT / "django_moloco_rmp/management/commands").glob("m*.py")
+    }
+    told = "".join(page.read_text("utf-8") for page in DOCS.rglob("*.md"))
+    named = set(re.findall(r"moloco_[a-z]+", told))
+    assert commands <= named
+    assert set(re.findall(r"manage\.py (moloco_[a-z]+)", told)) <= commands
+
+
 def test_each_page_is_in_the_table_of_contents() -> None:
     pages = {str(path.relative_to(DOCS).with_suffix("")) for path in DOCS.rglob("*.md")}
     listed = set(
