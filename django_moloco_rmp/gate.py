@@ -41,13 +41,14 @@ class Held:
     """
     A gate whose row is locked. What is set here is saved with the transaction.
 
-    ``now`` is the database's time in microseconds, and ``read_at`` this process's monotonic time in
-    seconds just before. ``notes`` are further columns to set: values, or expressions such as
-    ``F("delivered") + 1``.
+    ``now`` is the database's time in microseconds, read between ``read_at`` and ``read_by`` of this
+    process's monotonic time in seconds. ``notes`` are further columns to set: values, or
+    expressions such as ``F("delivered") + 1``.
     """
 
     now: int
     read_at: float
+    read_by: float
     circuit: Circuit
     pace: Pace
     fingerprint: str = ""
@@ -131,7 +132,8 @@ class Gate:
         columns = ("now", "fingerprint", *_CIRCUIT, *_PACE.values())
         read_at = time.monotonic()
         row = self._row.annotate(now=self._clock.microseconds()).values(*columns).get()
-        return Held(row["now"], read_at, _circuit(row), _pace(row), row["fingerprint"])
+        read_by = time.monotonic()
+        return Held(row["now"], read_at, read_by, _circuit(row), _pace(row), row["fingerprint"])
 
     def look(self) -> Held:
         """Return the gate as it is, without a lock: for people and monitoring."""

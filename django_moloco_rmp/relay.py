@@ -418,8 +418,11 @@ class Relay:
 def _job(event: Claimed, grant: Grant, held: Held, slots: Slots, number: int) -> Job:
     if not slots.interval:
         return Job(event, grant, 0.0, grant.start_before)
-    start = held.read_at + (slots.first + number * slots.interval - held.now) / SECOND
-    return Job(event, grant, start, min(start + SLOT / SECOND, grant.start_before))
+    # By when it was read at the latest: an early call would crowd those before it. The time that
+    # the reading took is part of the slot, but leaves half of it where the database is far away.
+    start = held.read_by + (slots.first + number * slots.interval - held.now) / SECOND
+    late = SLOT / SECOND - min(held.read_by - held.read_at, SLOT / SECOND / 2)
+    return Job(event, grant, start, min(start + late, grant.start_before))
 
 
 def client_from_settings() -> EventClient:
