@@ -1,8 +1,9 @@
 """Combine the coverage data of the tox environments named as arguments, and judge it.
 
-DEMANDED is demanded when each of them left data; the aim is 100 %. Where one was skipped, for want of an interpreter, a
-database server or a browser, lines that only it reaches are rightly uncovered: then the report is
-shown and not judged, except with CI set in the environment, where nothing may be missing.
+DEMANDED is demanded when each of them left data; the aim is 100 %. Where one was skipped, for want
+of an interpreter, a database server or a browser, lines that only it reaches are rightly uncovered:
+then the report is shown and not judged, except with CI set in the environment, where nothing may be
+missing.
 """
 
 from __future__ import annotations
