@@ -166,7 +166,7 @@ def _rate(status: Status) -> str:
 def drain(status: Status) -> str:
     """Return how long the backlog takes, in words."""
     if not status.backlog.pending.count.number:
-        return gettext("nothing waits")
+        return "\N{EN DASH}"
     seconds = status.drain_seconds
     if seconds is None:
         return gettext("not known yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from django_moloco_rmp import signals
 from django_moloco_rmp.counts import Counts, Tallies
 from django_moloco_rmp.database import DatabaseMicroseconds, DatabaseNow, found_by_key, retrying
 from django_moloco_rmp.models import OutboxEvent
+
+logger = logging.getLogger("django_moloco_rmp")
 
 _SENT = OutboxEvent.State.SENT
 _BATCH = 1000
@@ -42,8 +45,16 @@ def discard(using: str, keys: Sequence[int]) -> Iterator[int]:
         types = retrying(using, partial(_discard, using, batch))
         for event_type, count in types.items():
             for _ in range(count):
-                signals.event_dropped.send_robust(event_type, reason="discarded", detail="")
-        yield sum(types.values())
+                signals.event_dropped.send_robust(
+                    event_type, reason="discarded", detail="", seconds=0.0
+                )
+        number = sum(types.values())
+        logger.warning(
+            "Events discarded by an operator: %d",
+            number,
+            extra={"database": using, "count": number, "reason": "discarded"},
+        )
+        yield number
 
 
 def _discard(using: str, batch: list[int]) -> Counter[str]:

@@ -57,7 +57,7 @@ _MOST_TOLD = 100_000
 class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """What the outbox keeps. Nothing is added here, and nothing changed but by the actions."""
 
-    list_display = ("event_id", "event_type", "state_label", "status", "message", "age")
+    list_display = ("event_id", "event_type", "state_label", "message", "age")
     list_filter = _FILTERS
     list_per_page = 50
     list_max_show_all = 200
@@ -212,10 +212,11 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return the status of the last answer."""
         return event.last_status
 
-    @admin.display(description=_("Moloco's message"))
+    @admin.display(description=_("Moloco said"))
     def message(self, event: Any) -> str:
-        """Return the beginning of the last message."""
-        return Truncator(self.whole_message(event)).chars(_SHORT)
+        """Return the last status, and the beginning of the last message."""
+        message = Truncator(self.whole_message(event)).chars(_SHORT)
+        return f"{event.last_status or ''} {message}".strip()
 
     @admin.display(description=_("message"))
     def whole_message(self, event: Any) -> str:

@@ -92,7 +92,7 @@ def figures(using: str, period: str, hour: int) -> Figures:
     columns = _columns(hours, first, hour, width, period) if width else []
     return Figures(
         period,
-        _moment(first, "week" if period == "week" else "hour"),
+        _moment(first, "hour" if period == "hour" else "week_hour"),
         tuple(
             Tile(name, str(label), number(totals[name]), str(_HINTS[name]))
             for name, label in OUTCOMES.items()

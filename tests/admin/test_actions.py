@@ -96,17 +96,17 @@ def test_discard_asks_first_and_says_how_many(operator: Client) -> None:
 
 
 def test_discarding_is_told(operator: Client) -> None:
-    told: list[tuple[Any, str]] = []
+    told: list[tuple[Any, ...]] = []
 
-    def listen(sender: Any, reason: str, **_: Any) -> None:
-        told.append((sender, reason))
+    def listen(sender: Any, reason: str, detail: str, seconds: float, **_: Any) -> None:
+        told.append((sender, reason, detail, seconds))
 
     signals.event_dropped.connect(listen)
     try:
         act(operator, "discard", kept("cart-1", event_type="HOME"), confirmed="yes")
     finally:
         signals.event_dropped.disconnect(listen)
-    assert told == [("HOME", "discarded")]
+    assert told == [("HOME", "discarded", "", 0.0)]
 
 
 def test_what_a_relay_holds_is_not_discarded(operator: Client) -> None:

@@ -101,7 +101,7 @@ def test_pages_are_readable(browser: Any, sandbox: SandboxServer, shop: str, sch
         visit(page, shop, "/", "/category/lamps/")
         sandbox.wait_for(2, 30)
         sign_in(page, shop)
-        expect(fact(page, "Rejected and kept")).to_have_text("1", timeout=PATIENCE)
+        expect(fact(page, "Rejected")).to_have_text("1", timeout=PATIENCE)
         page.goto(f"{shop}{EVENTS}?state=rejected")
         row = page.locator("#result_list tbody a").get_attribute("href")
         change = shop + row.split("?")[0]
