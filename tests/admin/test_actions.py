@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from django_moloco_rmp import signals
+from django_moloco_rmp.admin.discarding import discard
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import HourlyCount, OutboxEvent
 from tests.admin.pages import EVENTS, SMALL, act, hidden, kept, lines, log, messages, states
@@ -118,6 +119,16 @@ def test_what_a_relay_holds_is_not_discarded(operator: Client) -> None:
     assert response.context["title"] == "Discard 2 events?"
     operator.post(EVENTS, hidden(response))
     assert states() == {"held": PENDING}
+
+
+def test_what_a_relay_took_up_after_the_question_is_not_discarded() -> None:
+    later = DatabaseNow() + timedelta(minutes=1)
+    row = kept("held", PENDING, lease_token="relay", available_at=later)
+    other = kept("order", SENT)
+    assert list(discard("default", [row.pk, other.pk])) == [0]
+    row.refresh_from_db()
+    assert row.lease_token == "relay"
+    assert not HourlyCount.objects.exists()
 
 
 def test_discarding_nothing_says_so(operator: Client) -> None:

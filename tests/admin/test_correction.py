@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from django_moloco_rmp.admin.correction import correct
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.wire import loads
@@ -128,6 +129,15 @@ def test_two_who_correct_the_same_event_do_not_overwrite_each_other(operator: Cl
     assert "meanwhile" in str(response.context["form"].errors["seen"])
     row.refresh_from_db()
     assert "chair" in row.payload
+
+
+def test_a_correction_that_comes_too_late_is_not_written() -> None:
+    row = kept("cart-1")
+    event = loads(row.payload.replace("lamp", "chair"))
+    assert correct("default", row.pk, row.payload + " ", event) is None
+    row.refresh_from_db()
+    assert "chair" not in row.payload
+    assert correct("default", row.pk, row.payload, event) is not None
 
 
 @pytest.mark.parametrize("seen", ["", "x", "9" * 5000])

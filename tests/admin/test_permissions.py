@@ -97,6 +97,7 @@ def test_each_permission_offers_what_it_is_for(
     buttons = {name for name in ("resend", "discard", "export") if f'value="{name}"' in text}
     assert buttons == offered
     # To correct an event one has to see it.
+    assert page(row, "correct") not in text
     assert client.get(page(row, "correct")).status_code == FORBIDDEN
 
 
