@@ -33,11 +33,11 @@ event_delivered = Signal()
 #: An event was refused for good and is kept. Arguments: ``event_id``, ``status`` (HTTP),
 #: ``message`` (the vendor's). The sender is the event type as str.
 event_rejected = Signal()
-#: An event was not recorded, or an operator discarded it. Arguments: ``reason`` (``invalid``,
-#: ``consent``, ``unidentified``, ``bot``, ``prefetch``, ``head``, ``disabled``, ``database``,
-#: ``configuration``, ``async``, ``overflow``, ``exit``, ``error`` or ``discarded``), ``detail`` (a
-#: text without identifiers), ``seconds`` (float, that track() took; 0 if it was dropped later). The
-#: sender is the event type as it was given, None if that is no text.
+#: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``unidentified``,
+#: ``bot``, ``prefetch``, ``head``, ``disabled``, ``database``, ``configuration``, ``async``,
+#: ``overflow``, ``exit``, ``error``, or ``discarded`` for one that was, until an operator discarded
+#: it), ``detail`` (a text without identifiers), ``seconds`` (float, that track() took; 0 if it was
+#: dropped later). The sender is the event type as it was given, None if that is no text.
 event_dropped = Signal()
 #: A destination's circuit changed. Arguments: ``state`` and ``previous`` (``closed``, ``backoff``,
 #: ``open`` or ``paused``), ``reason`` (``server``, ``configuration``, ``rejections`` or blank). The

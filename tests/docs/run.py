@@ -22,6 +22,7 @@ def main(page: Path, database: str) -> None:
     sys.path.insert(0, str(Path(__file__).parents[1] / "readme"))
     settings.configure(
         INSTALLED_APPS=[
+            "django.contrib.admin",
             "django.contrib.auth",
             "django.contrib.contenttypes",
             "django.contrib.sessions",
