@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +27,7 @@ MOST_COUNTED = 10_000
 BEFORE = "before"
 _MOST_KEY = 2**63 - 1
 _MOST_DIGITS = 19
+_ROUGHLY = timedelta(seconds=1)
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -145,7 +147,7 @@ class EventList(ChangeList):
     def _rows(self) -> Any:
         state = self._state()
         rows = self.root_queryset if state is None else self.root_queryset.filter(state=state)
-        return rows.order_by(*self.get_ordering(None, None)).values("id")
+        return rows.order_by(*self.get_ordering(None, None)).values("available_at", "id")
 
     def _row(self, key: str | None) -> dict[str, Any] | None:
         """Return where a window begins; None for the newest, or if that event has gone on."""
@@ -165,8 +167,8 @@ class EventList(ChangeList):
         if self._state() is None:
             return Q(pk__lte=row["id"])
         moment = self._moment(row)
-        # The first condition says the same as an index can be read by.
-        return Q(available_at__lte=moment) & (
+        # What is read of the index is limited by a constant, roughly: PostgreSQL plans by those.
+        return Q(available_at__lte=row["available_at"] + _ROUGHLY) & (
             Q(available_at__lt=moment) | Q(available_at=moment, pk__lte=row["id"])
         )
 
@@ -174,7 +176,7 @@ class EventList(ChangeList):
         if self._state() is None:
             return Q(pk__gt=row["id"])
         moment = self._moment(row)
-        return Q(available_at__gte=moment) & (
+        return Q(available_at__gte=row["available_at"] - _ROUGHLY) & (
             Q(available_at__gt=moment) | Q(available_at=moment, pk__gt=row["id"])
         )
 
