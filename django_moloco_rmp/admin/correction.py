@@ -75,22 +75,24 @@ def version(payload: str) -> str:
     return hashlib.blake2s(payload.encode("utf-8", "backslashreplace"), digest_size=12).hexdigest()
 
 
-def correct(using: str, key: int, before: str, event: Event) -> str | None:
+def correct(using: str, row: OutboxEvent, event: Event) -> str | None:
     """
     Give a rejected event another body, and make it due.
 
     :param using: the database's alias
-    :param before: the body that it has
-    :return: the new body; None if the event is no longer rejected, or has another body
+    :param row: the event as it was looked at
+    :return: the new body; None if the event is no longer rejected, or was sent again meanwhile
     """
     entry = Entry.of(event)
-    changed = retrying(using, partial(_write, using, key, before, entry))
+    changed = retrying(using, partial(_write, using, row, entry))
     return entry.payload if changed else None
 
 
-def _write(using: str, key: int, before: str, entry: Entry) -> int:
+def _write(using: str, row: OutboxEvent, entry: Entry) -> int:
+    # Whoever corrected it before had it taken up once more. Not the body itself: to MySQL texts are
+    # equal that differ in case only.
     rows = OutboxEvent._base_manager.using(using).filter(
-        Exact(F("state") + 0, OutboxEvent.State.REJECTED), pk=key, payload=before
+        Exact(F("state") + 0, OutboxEvent.State.REJECTED), pk=row.pk, attempts=row.attempts
     )
     with found_by_key(using, OutboxEvent._meta.db_table):
         return int(

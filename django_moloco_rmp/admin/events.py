@@ -403,7 +403,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return HttpResponseRedirect(self._url("change", quote(event.pk)))
         form = CorrectionForm(event, request.POST if request.method == "POST" else None)
         if form.is_valid() and form.corrected is not None:
-            after = correct(default_alias(), event.pk, event.payload, form.corrected)
+            after = correct(default_alias(), event, form.corrected)
             if after is not None:
                 return self._corrected(request, event, after)
             form.add_error(None, gettext("This event has changed meanwhile: open it again."))

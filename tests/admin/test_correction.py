@@ -134,10 +134,14 @@ def test_two_who_correct_the_same_event_do_not_overwrite_each_other(operator: Cl
 def test_a_correction_that_comes_too_late_is_not_written() -> None:
     row = kept("cart-1")
     event = loads(row.payload.replace("lamp", "chair"))
-    assert correct("default", row.pk, row.payload + " ", event) is None
+    # Another correction was sent, and refused.
+    OutboxEvent.objects.update(attempts=row.attempts + 1)
+    assert correct("default", row, event) is None
     row.refresh_from_db()
     assert "chair" not in row.payload
-    assert correct("default", row.pk, row.payload, event) is not None
+    assert correct("default", row, event) is not None
+    # It is no longer rejected.
+    assert correct("default", row, event) is None
 
 
 @pytest.mark.parametrize("seen", ["", "x", "9" * 5000])
