@@ -194,16 +194,19 @@ def test_no_call_is_early_because_the_database_took_long_to_tell_the_time() -> N
 
     def hold_up(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.startswith("SELECT") and "moloco_rmp_gate" in sql:
-            time.sleep(0.08)
+            time.sleep(0.3)
         return execute(sql, params, many, context)
 
-    record_many(1)
-    Relay(Outbox("default"), timed, max_qps=10).run(until_empty=True)
+    one, two = (Relay(Outbox("default"), timed, max_qps=2) for _ in range(2))
+    record_many(2)
+    one.step()
     record_many(1)
     with connections["default"].execute_wrapper(hold_up):
-        Relay(Outbox("default"), timed, max_qps=10).run(until_empty=True)
-    first, second = timed.taken()
-    assert second - first > 0.1
+        two.run(until_empty=True)
+    one.run(until_empty=True)
+    first, second, third = timed.taken()
+    assert second - first > 0.5
+    assert third - second > 0.5
 
 
 def test_a_limit_below_one_call_a_second(passing: ShiftedClock) -> None:
