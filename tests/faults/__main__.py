@@ -19,11 +19,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tests import with_service
-from tests.processes.children import ROOT
 
+ROOT = Path(__file__).parents[2]
 DATABASES = {
     "sqlite": None,
     "postgresql": "postgresql",

@@ -30,8 +30,8 @@ def throttled(bench: Bench) -> Outcome:
 
 def _throttled(bench: Bench, retry_after: int | None) -> Outcome:
     bench.clear()
-    settling, measured = bench.scale.of((0.7, 0.7), (30, 60))
-    offered = bench.record_many(bench.scale.of(25, 1000))
+    settling, measured = bench.scale.of((0.5, 0.3), (30, 60))
+    offered = bench.record_many(bench.scale.of(20, 1000))
     with Sandbox(max_qps=_CAP, retry_after=retry_after) as sandbox, bench.children() as crew:
         start = time.time()
         relays = [crew.relay(sandbox, max_qps=_QUOTA).ready() for _ in range(2)]
@@ -85,7 +85,7 @@ def _most_in_a_second(times: Sequence[float]) -> int:
 
 def capped(bench: Bench) -> Outcome:
     """F10. Six relays under MAX_QPS = 30: never 31 calls in a second, and hardly fewer than 30."""
-    offered = bench.record_many(bench.scale.of(60, 3000))
+    offered = bench.record_many(bench.scale.of(45, 3000))
     with Sandbox() as sandbox, bench.children() as crew:
         relays = [crew.relay(sandbox, max_qps=_QUOTA) for _ in range(6)]
         for relay in relays:
