@@ -6,6 +6,7 @@ answers each with a line of JSON.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import json
 import multiprocessing
@@ -36,6 +37,7 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from django_moloco_rmp import track  # noqa: E402
 from django_moloco_rmp.models import OutboxEvent  # noqa: E402
+from django_moloco_rmp.runners.thread import drain  # noqa: E402
 from tests.processes.goods import LAMP, SHOPPER  # noqa: E402
 
 exit_hooks: list[Callable[[], object]] = []
@@ -117,6 +119,16 @@ class Shop:
             gc.collect()
             if how == "exit":
                 sys.exit()
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def fork_without_hooks(self, *emit: str) -> int:
+        """Report events in a child forked in C, of which Python is not told, as by uWSGI."""
+        connections.close_all()
+        pid = ctypes.PyDLL(None).fork()
+        if pid == 0:
+            self.emit(*emit)
+            drain()
             os._exit(0)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

@@ -7,6 +7,7 @@ import time
 import pytest
 from django.db import connection
 
+from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.processes.children import PATIENCE, Shop, locked_outbox, sessions, wait_until
 
@@ -69,6 +70,18 @@ def test_a_process_of_multiprocessing_writes_what_is_buffered_at_its_end(
         assert len({each["body"]["id"] for each in sandbox.events()}) == 22
         assert shop("threads").count(THREAD) == 1
         shop.end()
+
+
+def test_a_fork_that_python_is_not_told_of_has_a_thread_of_its_own() -> None:
+    with Shop(RELAY="command") as shop:
+        # As in uWSGI's master, nothing has been reported before.
+        assert shop("fork_without_hooks", "PAGE_VIEW", "20") == 0
+        assert OutboxEvent.objects.count() == 20
+        assert shop("threads") == []
+        shop("emit", "PAGE_VIEW", "2")
+        assert shop("threads") == [THREAD]
+        shop.end()
+    assert OutboxEvent.objects.count() == 22
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="a file has no sessions to end")
