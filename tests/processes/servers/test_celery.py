@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from django_moloco_rmp.sandbox import SandboxServer
-from tests.processes.children import PATIENCE, ROOT, environment, wait_until
+from tests.processes.children import PATIENCE, wait_until
+from tests.processes.servers.broker import application
 from tests.processes.servers.serving import Server, find, ids, written
 
 pytestmark = [
@@ -28,7 +27,6 @@ class Worker:
         self._folder = folder
         for name in ("queue", "control"):
             (folder / name).mkdir()
-        self._env = {"SHOP_BROKER": str(folder)}
         self.server = Server(
             *find("celery"),
             "--app",
@@ -38,7 +36,7 @@ class Worker:
             "--without-mingle",
             "--without-heartbeat",
             *arguments,
-            env=self._env,
+            env={"SHOP_BROKER": str(folder)},
             **moloco_rmp,
         )
 
@@ -52,10 +50,9 @@ class Worker:
     def call(self, *calls: tuple[str, int]) -> None:
         """Queue tasks that report so many events of a type; return when they are done."""
         before = len(self._done())
-        code = f"from {APP} import emit; [emit.delay(*each) for each in {calls!r}]"
-        env = environment() | self._env
-        env["DJANGO_SETTINGS_MODULE"] = "tests.processes.servers.settings"
-        subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, check=True)
+        app = application(self._folder)
+        for arguments in calls:
+            app.send_task("emit", arguments)
         wait_until(lambda: len(self._done()) == before + len(calls))
 
     def _done(self) -> list[Path]:
