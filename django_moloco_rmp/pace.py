@@ -23,9 +23,9 @@ from django_moloco_rmp.protocol import LONGEST_WAIT, SECOND, lengthen
 SLOT = 25_000
 #: Slots are handed out for the next second.
 _HORIZON = SECOND
-# With calls that arrive up to 60 ms late, n of them fit into a second if they are 1 / (0.94 n)
+# With calls that arrive up to 75 ms late, n of them fit into a second if they are 1 / (0.93 n)
 # seconds apart: SLOT for us, and the rest for what comes after us.
-_SAFETY = 940
+_SAFETY = 930
 #: So many identifiers throttled shortly after each other speak of the destination as a whole.
 SEVERAL = 3
 _RECENT = 10 * SECOND

@@ -24,7 +24,7 @@ def test_without_a_limit_all_may_start_at_once() -> None:
 def test_slots_are_apart_by_a_little_more_than_the_limit_asks_for() -> None:
     slots = Pace().slots(NOW, 5, 30)
     assert (slots.count, slots.first) == (5, NOW)
-    assert slots.interval == pytest.approx(SECOND / 30 / 0.94, abs=1)
+    assert slots.interval == pytest.approx(SECOND / 30 / 0.93, abs=1)
 
 
 def test_no_slots_are_handed_out_for_later_than_the_next_second() -> None:
