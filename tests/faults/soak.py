@@ -76,7 +76,7 @@ def soak(bench: Bench) -> Outcome:
         errors = sold["errors"]
         # A locked file is a fault of this test's own making, and locks out the shop as well.
         assert is_sqlite() or not errors, f"{len(errors)} errors in the shop: {errors[0]}"
-        drained = bench.wait_until_empty(300)
+        drained = bench.wait_until_empty(600)
         growth = {
             "elder": _memory(elder) - first["elder"],
             "shop": _memory(shop) - first["shop"],
