@@ -77,6 +77,7 @@ class Buffer:
         self._shed: Counter[tuple[str, str]] = Counter()
         self._retry_at = 0.0
         self._retry = _RETRY[0]
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -86,13 +87,19 @@ class Buffer:
         Add an entry, to be written to the outbox of a database.
 
         If the buffer is full, which it is when the database cannot be written to for long, its
-        oldest browsing event goes, with one ``event_dropped``.
+        oldest browsing event goes, with one ``event_dropped``. Once it is closed, nobody will write
+        it any more, and so whoever puts an entry writes it.
         """
         with self._lock:
-            self._waiting.append(_Waiting(using, entry, self._clock()))
+            is_closed = self._is_closed
+            if not is_closed:
+                self._waiting.append(_Waiting(using, entry, self._clock()))
             is_first = not self._shed
             shed = self._shed_oldest() if len(self._waiting) > self._most else None
             count = len(self._waiting)
+        if is_closed:
+            _insert_last(using, entry)
+            return
         if count == 1 or count % BATCH == 0:
             self._ring()
         if shed is not None:
@@ -135,9 +142,16 @@ class Buffer:
             pass
         return written
 
-    def abandon(self) -> None:
-        """At the end of the process: tell of each entry that could not be written in time."""
+    def close(self) -> bool:
+        """Close it for good if there is nothing in it; return whether it is closed."""
         with self._lock:
+            self._is_closed = self._is_closed or not self._waiting
+            return self._is_closed
+
+    def abandon(self) -> None:
+        """Close it as it is, and tell of each entry that could not be written in time."""
+        with self._lock:
+            self._is_closed = True
             lost = [*self._writing, *self._waiting]
         if lost:
             logger.error(
@@ -230,6 +244,20 @@ def _insert(using: str, entries: list[Entry]) -> None:
             return
         for entry in entries:
             _insert(using, [entry])
+
+
+def _insert_last(using: str, entry: Entry) -> None:
+    try:
+        _insert(using, [entry])
+    except Exception:
+        # Without a database, or inside an event loop, which may not wait for one.
+        logger.exception(
+            "Event dropped (%s, %s)",
+            entry.event_type,
+            "exit",
+            extra={"event_id": entry.event_id, "event_type": entry.event_type, "reason": "exit"},
+        )
+        _tell_dropped(entry, "exit", "the process ended before it was written")
 
 
 def _tell_dropped(entry: Entry, reason: str, detail: str) -> None:

@@ -171,7 +171,7 @@ class Background:
                 relay.close()
                 relays.remove(relay)
             moments = [wait for wait in waits.values() if wait is not None]
-            if self._buffer and time.monotonic() < self._give_up_at:
+            if not self._buffer.close() and time.monotonic() < self._give_up_at:
                 # The database may be back in time.
                 moments.append(_DRAIN_PAUSE)
             if not moments:

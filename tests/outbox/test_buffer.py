@@ -226,6 +226,29 @@ def test_an_event_that_is_known_already_is_no_matter(buffer: Buffer) -> None:
     assert written() == [same.event_id]
 
 
+def test_it_closes_only_when_nothing_is_in_it(buffer: Buffer) -> None:
+    first = fill(buffer, "HOME")
+    assert not buffer.close()
+    first += fill(buffer, "HOME")
+    buffer.drain()
+    assert buffer.close()
+    # Nobody comes by any more to write it.
+    last = fill(buffer, "HOME")
+    assert written() == first + last
+
+
+def test_once_it_has_been_abandoned_an_event_is_written_or_told(buffer: Buffer) -> None:
+    fill(buffer, "LAND")
+    with dropped() as drops:
+        buffer.abandon()
+        (last,) = fill(buffer, "HOME")
+        with without_table():
+            fill(buffer, "LAND")
+    assert written() == [last]
+    reason = "the process ended before it was written"
+    assert drops.told == [("LAND", "exit", reason)] * 2
+
+
 @BOTH
 def test_each_database_gets_its_own(buffer: Buffer, time: Time) -> None:
     here = fill(buffer, "HOME", "HOME")

@@ -88,6 +88,10 @@ class Shop:
         transaction.set_rollback(True)
         self._atomic.__exit__(None, None, None)
 
+    def drain(self) -> None:
+        """Do what the app does at the end of a process."""
+        drain()
+
     def threads(self) -> list[list[Any]]:
         """Return name and kind of each thread but the main one."""
         others = (each for each in threading.enumerate() if each is not threading.main_thread())

@@ -93,6 +93,18 @@ def test_what_is_reported_at_the_very_end_is_in_the_database() -> None:
     assert OutboxEvent.objects.count() == 5
 
 
+def test_what_is_committed_at_the_very_end_is_in_the_database() -> None:
+    # As by a thread of the server that is still at work when Python's exit hooks run.
+    with Shop(RELAY="command") as shop:
+        shop("begin")
+        shop("emit", "PAGE_VIEW", "3")
+        shop("drain")
+        assert OutboxEvent.objects.count() == 0
+        shop("commit")
+        assert OutboxEvent.objects.count() == 3
+        assert shop.end() == ""
+
+
 def test_parent_and_child_of_a_fork_both_send(sandbox: SandboxServer) -> None:
     with Shop(BASE_URL=sandbox.url) as shop:
         before = shop("emit")
