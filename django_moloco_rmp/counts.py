@@ -15,6 +15,7 @@ from typing import Any
 from django.apps import apps
 from django.db.models import F, Sum
 
+from django_moloco_rmp.database import retrying
 from django_moloco_rmp.gate import DEFAULT
 from django_moloco_rmp.outbox import Claimed
 from django_moloco_rmp.protocol import SECOND
@@ -139,7 +140,7 @@ class Counts:
 
         :param now: the database's time, microseconds
         """
-        return bool(self._old(now).exists())
+        return bool(retrying(self._using, self._old(now).exists))
 
     def prune(self, now: int) -> int:
         """

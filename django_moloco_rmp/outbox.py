@@ -190,7 +190,7 @@ class Outbox:
         """Return whether anything is due, without a lock: what an idle relay asks."""
         # Not exists(), which has no order: PostgreSQL then reads the table if it takes much to be
         # due.
-        return bool(self._next(1))
+        return retrying(self.using, lambda: bool(self._next(1)))
 
     def _due(self) -> Any:
         return self._rows.filter(state=_PENDING, available_at__lte=self._clock.now())
@@ -316,7 +316,7 @@ class Outbox:
 
     def _prune(self, state: int, age: timedelta) -> Iterator[int]:
         old = self._old(state, age).order_by("finished_at").values_list("pk", flat=True)
-        while keys := list(old[:_BATCH]):
+        while keys := retrying(self.using, lambda: list(old[:_BATCH])):
             yield retrying(self.using, partial(self._delete, self._in_state(state, keys)))
 
     def prunable(self, *, dedupe: timedelta, rejected: timedelta) -> tuple[int, int]:

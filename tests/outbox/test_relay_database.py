@@ -212,6 +212,44 @@ def test_a_connection_that_the_server_has_ended_costs_no_second_post(status: int
 
 
 @pytest.mark.skipif(
+    "connections['default'].vendor == 'sqlite'", reason="SQLite has no server to lose"
+)
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.parametrize("start", ["SELECT", "INSERT", "UPDATE"])
+def test_a_run_goes_on_whatever_statement_finds_the_connection_ended(start: str) -> None:
+    seen = 0
+
+    def run(ended: int) -> None:
+        """A relay's whole run, before one of whose statements the server ends its connection."""
+        nonlocal seen
+        seen = 0
+        OutboxEvent.objects.all().delete()
+        record("order-1", keeps_id=True)
+
+        def intervene(execute: Any, sql: str, *arguments: Any) -> Any:
+            nonlocal seen
+            if sql.startswith(start):
+                seen += 1
+                if seen == ended:
+                    end_connection(connection_number(), "other")
+            return execute(sql, *arguments)
+
+        with (
+            connections["default"].execute_wrapper(intervene),
+            SandboxServer() as server,
+            relay_to(server.url) as relay,
+        ):
+            assert relay.run(until_empty=True) == Tally(delivered=1)
+            assert [each["body"]["id"] for each in server.events()] == ["order-1"]
+        assert OutboxEvent.objects.get().state == OutboxEvent.State.SENT
+
+    run(ended=0)
+    assert seen
+    for number in range(1, seen + 1):
+        run(number)
+
+
+@pytest.mark.skipif(
     "connections['default'].vendor != 'sqlite'", reason="only SQLite locks as a whole"
 )
 def test_a_database_that_stays_locked_too_long_costs_no_second_post(

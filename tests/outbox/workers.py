@@ -44,7 +44,8 @@ def connection_number() -> int:
 def end_connection(number: int, using: str = "default") -> None:
     """Have the server end a connection, by another one."""
     statement = {
-        "postgresql": "SELECT pg_terminate_backend(%s)",
+        # Which waits until it has ended.
+        "postgresql": "SELECT pg_terminate_backend(%s, 30000)",
         "mysql": "KILL CONNECTION %s",
     }[connection.vendor]
     with connections[using].cursor() as cursor:
