@@ -6,7 +6,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 from django.utils.translation import gettext_lazy as _
 
-from django_moloco_rmp import checks, receivers
+from django_moloco_rmp import checks, receivers, runners
 
 
 class MolocoConfig(AppConfig):
@@ -23,6 +23,8 @@ class MolocoConfig(AppConfig):
         register(checks.check_pages)
         register(checks.check_middleware)
         register(checks.check_threads)
+        register(checks.check_runner)
         register(checks.check_cookie)
         register(checks.check_hash_key, deploy=True)
         receivers.connect()
+        runners.prepare()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from django.views import View
 from django_moloco_rmp.client import endpoint
 from django_moloco_rmp.conf import NAME, Settings, get_settings, problems
 from django_moloco_rmp.pages import placeholders, template_of
-from django_moloco_rmp.runners.thread import is_threadless
+from django_moloco_rmp.runners.thread import RUNNERS, is_threadless
 
 MIDDLEWARE = "django_moloco_rmp.middleware.MolocoMiddleware"
 _BEFORE = (
@@ -34,6 +35,7 @@ _IDS = {
     "invalid": "moloco_rmp.E004",
 }
 _SHORTEST_KEY = 32
+_NEEDS = {"celery": "the package celery", "tasks": "Django 6.0 or newer"}
 _COOKIES = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "LANGUAGE_COOKIE_NAME")
 
 Apps = Sequence[AppConfig] | None
@@ -240,15 +242,67 @@ def check_threads(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
             id="moloco_rmp.W006",
         )
     ]
-    if settings.relay == "thread":
+    if settings.relay in RUNNERS:
         found.append(
             CheckWarning(
-                f"{NAME}['RELAY'] is 'thread', and uWSGI runs without threads: nothing is sent.",
+                f"{NAME}['RELAY'] is {settings.relay!r}, and uWSGI runs without threads: nothing "
+                "is sent from here.",
                 hint="Start it with --enable-threads, or run manage.py moloco_relay beside it.",
                 id="moloco_rmp.W007",
             )
         )
     return [*found]
+
+
+def check_runner(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """E010, E011, W008, W009: the task queue that RELAY names can be told, and does its work."""
+    settings = _settings()
+    if settings is None or not settings.enabled or settings.relay not in _NEEDS:
+        return []
+    name = f"{NAME}['RELAY']"
+    look: Callable[[Any], Iterator[CheckMessage]]
+    look = _celery_faults if settings.relay == "celery" else _tasks_faults
+    try:
+        return [*look(import_module(f"django_moloco_rmp.runners.{settings.relay}"))]
+    except ImportError:
+        rule = f"is {settings.relay!r}, which needs {_NEEDS[settings.relay]}."
+        fix = "Install it"
+    except Exception as error:
+        # There are backends of many makers, which are first made here.
+        rule = f"is {settings.relay!r}, but {error}."
+        fix = "Mend that"
+    hint = f"{fix}, or set RELAY to 'command'. As it is nothing would be sent."
+    return [Error(f"{name} {rule}", hint=hint, id="moloco_rmp.E010")]
+
+
+def _celery_faults(runner: Any) -> Iterator[CheckMessage]:
+    conf = runner.application().conf
+    is_planned = any(entry.get("task") == runner.TASK for entry in conf.beat_schedule.values())
+    # A scheduler in the database has its timetable there.
+    if not is_planned and conf.beat_scheduler == "celery.beat:PersistentScheduler":
+        yield CheckWarning(
+            f"No entry of Celery's beat_schedule calls {runner.TASK!r}.",
+            hint="Have it called every minute: else events wait for the next one to come when a "
+            "nudge is lost, and after an outage.",
+            id="moloco_rmp.W009",
+        )
+
+
+def _tasks_faults(runner: Any) -> Iterator[CheckMessage]:
+    task = runner.present_task()
+    names = {each.__name__ for each in type(task.get_backend()).__mro__}
+    where = f"{NAME}['RELAY'] is 'tasks', and TASKS[{task.backend!r}] is"
+    hint = f"Give it, or an entry {runner.OWN_BACKEND!r}, a backend with a worker."
+    if "ImmediateBackend" in names:
+        yield Error(
+            f"{where} the immediate backend: it would send inside the process that reports.",
+            hint=hint,
+            id="moloco_rmp.E011",
+        )
+    elif "DummyBackend" in names:
+        yield CheckWarning(
+            f"{where} the dummy backend, which does nothing.", hint=hint, id="moloco_rmp.W008"
+        )
 
 
 def check_hash_key(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:

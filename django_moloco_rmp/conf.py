@@ -140,6 +140,12 @@ def is_switched_off() -> bool:
     return isinstance(raw, Mapping) and raw.get("ENABLED") is False
 
 
+def named_relay() -> object:
+    """Return RELAY as it was given, even of settings that are otherwise at fault."""
+    raw = getattr(django_settings, NAME, None)
+    return raw.get("RELAY") if isinstance(raw, Mapping) else None
+
+
 def _forget(*, setting: str, **_: Any) -> None:
     if setting == NAME:
         get_settings.cache_clear()

@@ -19,7 +19,7 @@ from django_moloco_rmp.money import CURRENCIES
 _MONTH = 30 * 24 * 3600
 #: The most that TRUSTED_PROXIES takes as a number of proxies.
 MAX_PROXIES = 64
-RELAYS = ("thread", "command", "off")
+RELAYS = ("thread", "command", "celery", "tasks", "off")
 
 
 class FaultError(ValueError):

@@ -9,6 +9,7 @@ can be done at once and says when there is more to do. The senders only post.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -173,19 +174,31 @@ class Relay:
         self._stopping = True
         self.bell.ring()
 
-    def run(self, *, until_empty: bool = False, max_events: int | None = None) -> Tally:
+    def run(
+        self,
+        *,
+        until_empty: bool = False,
+        max_events: int | None = None,
+        seconds: float | None = None,
+    ) -> Tally:
         """
         Work until :meth:`stop`.
 
         :param until_empty: return once nothing may be sent now; what waits for a later try stays
         :param max_events: return after this many events
+        :param seconds: stop after so many
         :raises django.db.Error: the database failed, and ``until_empty`` is set
         """
         self._until_empty, self._max_events = until_empty, max_events
         self._taken, self._is_empty, self._look_at = 0, False, 0.0
+        end = math.inf if seconds is None else time.monotonic() + seconds
         try:
             while (wait := self.step()) is not None:
-                self.bell.wait(wait)
+                left = end - time.monotonic()
+                if left <= 0:
+                    self.stop()
+                    end = math.inf
+                self.bell.wait(min(wait, left))
         finally:
             self.close()
         return self.tally

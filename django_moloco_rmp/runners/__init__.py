@@ -5,16 +5,21 @@ runner is woken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 
 from django.utils.module_loading import import_string
 
-from django_moloco_rmp.conf import get_settings
+from django_moloco_rmp.conf import get_settings, named_relay
 from django_moloco_rmp.outbox import Entry
 from django_moloco_rmp.runners import thread
 
-# By path, so that a process loads only the runner it uses. A runner is one function: wake(using).
-_WAKE = {"thread": "django_moloco_rmp.runners.thread.wake"}
+
+def prepare() -> None:
+    """Have the chosen runner see to what only the main thread knows, when Django starts there."""
+    # What is missing is for the checks to tell.
+    with suppress(ImportError):
+        if named_relay() == "celery":
+            import_string("django_moloco_rmp.runners.celery.adopt")()
 
 
 def wake(using: str) -> None:
@@ -23,10 +28,8 @@ def wake(using: str) -> None:
 
     :param using: alias of the database whose outbox has them
     """
-    path = _WAKE.get(get_settings().relay)
-    if path is not None:
-        runner: Callable[[str], None] = import_string(path)
-        runner(using)
+    if get_settings().relay in thread.RUNNERS:
+        thread.wake(using)
 
 
 def can_buffer() -> bool:
@@ -36,8 +39,8 @@ def can_buffer() -> bool:
 
 def put(entry: Entry, using: str) -> None:
     """
-    Put an entry into the buffer, and have it relayed once it has been written.
+    Put an entry into the buffer, and have the runner woken once it has been written.
 
     :param using: alias of the database whose outbox it goes to
     """
-    thread.put(entry, using, relays=get_settings().relay == "thread")
+    thread.put(entry, using, wakes=get_settings().relay in thread.RUNNERS)

@@ -1,6 +1,6 @@
 """
-The background thread of a process, the only one: it writes the buffer, and runs the relay where
-the settings want one in the web process.
+The background thread of a process: it writes the buffer, and runs the relay where the settings want
+one in the web process, or has a task queue nudged.
 
 It is started by the first event, never at import, and again by the first event after a fork.
 """
@@ -16,7 +16,7 @@ import time
 import weakref
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -24,13 +24,18 @@ from django.utils.module_loading import import_string
 
 from django_moloco_rmp.bell import Bell
 from django_moloco_rmp.buffer import Buffer
+from django_moloco_rmp.conf import get_settings
 from django_moloco_rmp.outbox import Entry
-
-if TYPE_CHECKING:
-    from django_moloco_rmp.relay import Relay
 
 logger = logging.getLogger("django_moloco_rmp")
 
+#: What makes the runner of one database, by the value of RELAY and by path, so that a process loads
+#: only what it uses.
+RUNNERS = {
+    "thread": "django_moloco_rmp.relay.relay_from_settings",
+    "celery": "django_moloco_rmp.runners.celery.nudger",
+    "tasks": "django_moloco_rmp.runners.tasks.nudger",
+}
 #: Seconds that the end of the process waits for what is being written and sent.
 DRAIN_TIMEOUT = 2.0
 # Of these, seconds for what is being sent; the rest is for the last results.
@@ -40,6 +45,22 @@ _FORK_TIMEOUT = 1.0
 # Seconds between tries to write the rest of the buffer at the end of the process.
 _DRAIN_PAUSE = 0.1
 _FOREVER = 3600.0
+
+
+class Runner(Protocol):
+    """What the background thread drives for each database: a relay, or what nudges a queue."""
+
+    def wake(self) -> None:
+        """Take notice of new events. Callable from any thread."""
+
+    def step(self) -> float | None:
+        """Do what can be done now; return in how many seconds to come again, None at the end."""
+
+    def stop(self) -> None:
+        """Come to an end. Callable from any thread."""
+
+    def close(self) -> None:
+        """Let go of what it has, once it has come to its end."""
 
 
 class Background:
@@ -59,7 +80,7 @@ class Background:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wanted: set[str] = set()
-        self._relays: dict[str, Relay | None] = {}
+        self._runners: dict[str, Runner | None] = {}
         self._give_up_at = 0.0
         self._active_at = time.monotonic()
         # Held while it talks to a database, never while it waits.
@@ -68,24 +89,24 @@ class Background:
         # Strong references: see release().
         self._raw: list[Any] = []
 
-    def put(self, entry: Entry, using: str, *, relays: bool) -> None:
-        """Have an entry written soon, and relayed then."""
-        if relays and using not in self._wanted:
+    def put(self, entry: Entry, using: str, *, wakes: bool) -> None:
+        """Have an entry written soon, and the runner woken then."""
+        if wakes and using not in self._wanted:
             with self._lock:
                 self._wanted.add(using)
         self._buffer.put(entry, using)
         self._start()
 
-    def relay(self, using: str) -> None:
-        """Have the outbox of a database relayed, now if there is something due."""
+    def wake(self, using: str) -> None:
+        """Wake the runner of a database, which is made if need be."""
         with self._lock:
             self._wanted.add(using)
-            relay = self._relays.get(using)
+            runner = self._runners.get(using)
         self._start()
-        if relay is None:
+        if runner is None:
             self._bell.ring()
         else:
-            relay.wake()
+            runner.wake()
 
     def _start(self) -> None:
         if self._thread is not None and self._thread.is_alive():
@@ -117,59 +138,59 @@ class Background:
 
     def _step(self) -> float:
         with self._lock:
-            new = [using for using in self._wanted if using not in self._relays]
+            new = [using for using in self._wanted if using not in self._runners]
         for using in new:
-            self._relays[using] = self._made(using)
+            self._runners[using] = self._made(using)
         wait, written = self._buffer.step()
         waits = [min(wait, self._idle_seconds)]
-        for using, relay in self._relays.items():
-            if relay is not None:
+        for using, runner in self._runners.items():
+            if runner is not None:
                 if using in written:
-                    relay.wake()
-                waits.append(_FOREVER if (more := relay.step()) is None else more)
+                    runner.wake()
+                waits.append(_FOREVER if (more := runner.step()) is None else more)
         self._close_idle(written)
         self._raw = [each.connection for each in connections.all(initialized_only=True)]
         return min(waits)
 
     def _close_idle(self, written: set[str]) -> None:
-        # A relay sees to its own.
+        # A runner sees to its own.
         now = time.monotonic()
         if written:
             self._active_at = now
         elif now - self._active_at > self._idle_seconds:
             for connection in connections.all(initialized_only=True):
-                if self._relays.get(connection.alias) is None:
+                if self._runners.get(connection.alias) is None:
                     connection.close()
 
-    def _made(self, using: str) -> Relay | None:
+    def _made(self, using: str) -> Runner | None:
         # Not by the request that starts it: the HTTP library takes tens of milliseconds to import.
         try:
-            relay: Relay = import_string("django_moloco_rmp.relay.relay_from_settings")(
+            runner: Runner = import_string(RUNNERS[get_settings().relay])(
                 using,
                 bell=self._bell,
                 drain_seconds=_SENDING_TIMEOUT,
                 idle_seconds=self._idle_seconds,
             )
-        except ImproperlyConfigured as error:
+        except (ImproperlyConfigured, ImportError) as error:
             logger.error(
                 "Events wait in the outbox, as nothing can be sent: %s",
                 error,
                 extra={"database": using, "reason": "configuration"},
             )
             return None
-        return relay
+        return runner
 
     def _end(self) -> None:
-        relays = [relay for relay in self._relays.values() if relay is not None]
-        for relay in relays:
-            relay.stop()
+        runners = {using: each for using, each in self._runners.items() if each is not None}
+        for runner in runners.values():
+            runner.stop()
         while True:
             with self._talking:
-                self._buffer.drain()
-                waits = {relay: relay.step() for relay in relays}
-            for relay in [each for each, wait in waits.items() if wait is None]:
-                relay.close()
-                relays.remove(relay)
+                for using in self._buffer.drain() & runners.keys():
+                    runners[using].wake()
+                waits = {using: runner.step() for using, runner in runners.items()}
+            for using in [each for each, wait in waits.items() if wait is None]:
+                runners.pop(using).close()
             moments = [wait for wait in waits.values() if wait is not None]
             if not self._buffer.close() and time.monotonic() < self._give_up_at:
                 # The database may be back in time.
@@ -277,12 +298,12 @@ def drain(**_: Any) -> None:
 
 def wake(using: str) -> None:
     """
-    Wake the relay of one database, starting the thread if need be; where none runs do nothing.
+    Wake the runner of one database, starting the thread if need be; where none runs do nothing.
 
     :param using: the database's alias
     """
     if can_run():
-        _present().relay(using)
+        _present().wake(using)
     elif is_threadless():
         _warn_of_threadless()
 
@@ -296,14 +317,14 @@ def _warn_of_threadless() -> None:
     )
 
 
-def put(entry: Entry, using: str, *, relays: bool) -> None:
+def put(entry: Entry, using: str, *, wakes: bool) -> None:
     """
     Have an entry written to the outbox of one database soon.
 
     :param using: the database's alias
-    :param relays: whether to relay it in this process
+    :param wakes: whether to wake the runner then
     """
-    _present().put(entry, using, relays=relays)
+    _present().put(entry, using, wakes=wakes)
 
 
 def can_run() -> bool:

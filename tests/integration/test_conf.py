@@ -69,7 +69,7 @@ VALID: dict[str, list[tuple[Any, Any]]] = {
     ],
     "CONSENT": [(None, None), (user_id, user_id), (HERE, user_id)],
     "IGNORE_BOTS": [(True, True), (False, False)],
-    "RELAY": [("thread", "thread"), ("command", "command"), ("off", "off")],
+    "RELAY": [(each, each) for each in ("thread", "command", "celery", "tasks", "off")],
     "TIMEOUT": [((1, 2), (1.0, 2.0)), ([0.05, 29.9], (0.05, 29.9))],
     "CONCURRENCY": [(1, 1), (64, 64)],
     "BATCH_SIZE": [(1, 1), (1000, 1000)],
@@ -163,7 +163,8 @@ INVALID: dict[str, list[tuple[Any, str]]] = {
     "CONSENT": failing(__name__),
     "IGNORE_BOTS": [(value, FLAG) for value in ("False", 0, 1, None)],
     "RELAY": [
-        (value, "is not one of thread, command, off") for value in ("Thread", "", None, True)
+        (value, "is not one of thread, command, celery, tasks, off")
+        for value in ("Thread", "", None, True)
     ],
     "TIMEOUT": [
         (value, SECONDS)

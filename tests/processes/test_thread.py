@@ -131,7 +131,7 @@ def test_settings_that_give_no_address_are_one_line_in_the_log() -> None:
 def test_it_may_be_stopped_before_it_has_begun() -> None:
     background = Background()
     background.stop()
-    background.relay("default")
+    background.wake("default")
     assert THREAD not in [[each.name, each.daemon] for each in threading.enumerate()]
 
 

@@ -1,0 +1,38 @@
+"""What a task does: run a relay until nothing is due, for a limited time."""
+
+from __future__ import annotations
+
+import time
+
+from django_moloco_rmp import runners
+from django_moloco_rmp.conf import get_settings
+from django_moloco_rmp.outbox import default_alias
+from django_moloco_rmp.relay import relay_from_settings
+
+#: Seconds after which a task makes room for others, and has another one go on.
+SECONDS = 30.0
+#: Seconds that it may then take to finish what is being sent.
+DRAIN_SECONDS = 20.0
+#: Seconds that a task takes at most, and a generous bit.
+LIMIT = 75
+#: Seconds after which a nudge that no worker has taken is worth nothing: others have followed.
+EXPIRES = 120
+
+
+def drain_outbox(using: str | None, *, seconds: float = SECONDS) -> None:
+    """
+    Send what is due in one outbox, and be called again if there was too much of it.
+
+    :param using: the database's alias; None for where events go
+    :param seconds: after which nothing more is begun
+    :raises ImproperlyConfigured: the settings are at fault
+    :raises django.db.Error: the database failed; the events stay as they are
+    """
+    if not get_settings().enabled:
+        return
+    alias = using or default_alias()
+    relay = relay_from_settings(alias, drain_seconds=DRAIN_SECONDS)
+    started = time.monotonic()
+    relay.run(until_empty=True, seconds=seconds)
+    if time.monotonic() - started >= seconds:
+        runners.wake(alias)
