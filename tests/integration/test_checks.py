@@ -162,6 +162,8 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
 OF_DEPLOYMENT = {"W003", "W004"}
 #: What only a process of uWSGI's can see, and is tested in one: tests/processes/servers.
 OF_UWSGI = {"W006", "W007"}
+#: Of task queues: tests/runners/test_readiness.py.
+OF_QUEUES = {"E010", "E011", "W008", "W009"}
 
 
 @pytest.fixture(autouse=True)
@@ -199,7 +201,7 @@ def test_a_fault_is_told_with_its_fix(
 def test_each_id_has_one_meaning_and_a_test() -> None:
     ids = re.findall(r'"moloco_rmp\.([EW]\d{3})"', inspect.getsource(checks))
     assert len(ids) == len(set(ids))
-    assert set(ids) == {number for number, *_ in FAULTS} | OF_UWSGI
+    assert set(ids) == {number for number, *_ in FAULTS} | OF_UWSGI | OF_QUEUES
 
 
 def test_an_error_stops_commands_and_a_warning_does_not(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,3 +18,11 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler"}},
     "loggers": {"django_moloco_rmp": {"handlers": ["stderr"], "level": "WARNING"}},
 }
+
+if "SHOP_BROKER_URL" in os.environ:
+    # As a project's __init__.py does.
+    from tests.runners import project as project
+if "SHOP_TASKS" in os.environ:
+    TASKS = {"default": {"BACKEND": os.environ["SHOP_TASKS"]}}
+    if TASKS["default"]["BACKEND"].startswith("django_tasks_db."):
+        INSTALLED_APPS = [*suite.INSTALLED_APPS, "django_tasks_db"]

@@ -37,6 +37,7 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from django_moloco_rmp import track  # noqa: E402
 from django_moloco_rmp.models import OutboxEvent  # noqa: E402
+from django_moloco_rmp.runners.draining import drain_outbox  # noqa: E402
 from django_moloco_rmp.runners.thread import drain  # noqa: E402
 from tests.processes.goods import LAMP, SHOPPER  # noqa: E402
 
@@ -54,6 +55,21 @@ class Shop:
     ) -> list[str | None]:
         """Report events; return their ids."""
         return [track(event_type, LAMP, shopper=SHOPPER, using=using) for _ in range(int(count))]
+
+    def sell(self, count: str) -> list[Any]:
+        """Report orders, each in a transaction of its own; return ids, and seconds each took."""
+        ids, took = [], []
+        for _ in range(int(count)):
+            start = time.perf_counter()
+            with transaction.atomic():
+                Group.objects.create(name=f"order {os.getpid()} {len(ids)}").delete()
+                ids.append(track("PURCHASE", LAMP, shopper=SHOPPER))
+            took.append(time.perf_counter() - start)
+        return [ids, took]
+
+    def drain_outbox(self, seconds: str) -> None:
+        """Do what a worker of a task queue does, for so long."""
+        drain_outbox(None, seconds=float(seconds))
 
     def emit_at_exit(self, *emit: str) -> None:
         """Report events once the app has already ended its thread."""
