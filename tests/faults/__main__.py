@@ -224,9 +224,6 @@ def main() -> int:
     for result in results:
         result["title"] = faults[order.index(result["key"])].title
     print(f"\n{table(results)}\n")
-    print(
-        "F20 (a broker that is down) belongs to the Celery and tasks runners; it is not run here."
-    )
     failed = [each for each in results if "error" in each or each["lost"]]
     if missing and os.environ.get("CI"):
         print(f"FAILED: CI is set, and these are missing: {', '.join(missing)}")

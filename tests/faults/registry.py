@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults import clocks, crashes, databases, rates, soak, suites, vendor
+from tests.faults import clocks, crashes, databases, queues, rates, soak, suites, vendor
 from tests.faults.bench import Bench, Outcome
 
 
@@ -51,6 +51,7 @@ FAULTS = (
     Fault("F17", "a relay outlives its lease", crashes.stopped_relay, is_patient=True),
     Fault("F18", "fork with a relay at work", crashes.forked_shop),
     Fault("F19", "SIGTERM in the middle", crashes.terminated_relay),
+    Fault("F20", "task queues that are away", queues.queue_away),
     Fault("F21", "the shop's clock is wrong", clocks.wrong_clock),
     Fault("F22", "a million rows wait", databases.full_table, is_long_only=True),
     Fault("F23", "Django's test runner", suites.test_runner, is_long_only=True),

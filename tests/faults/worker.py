@@ -326,10 +326,21 @@ class Shop:
         return Group.objects.count()
 
 
+def set_up_queue(broker: str | None, backend: str | None) -> None:
+    """What a shop's project does for Celery, and for Django's tasks."""
+    if broker is not None:
+        from celery import Celery  # noqa: PLC0415  (may be missing)
+
+        Celery("shop", broker=broker).set_default()
+    if backend is not None:
+        settings.TASKS = {"default": {"BACKEND": backend}}
+
+
 def run_shop(line: Line, options: dict[str, Any]) -> None:
     """A shop, which does what it is told until there is nobody to tell it."""
     if "clock_shift" in options:
         shift_clock(options.pop("clock_shift"))
+    set_up_queue(options.pop("broker", None), options.pop("backend", None))
     configure(options)
     shop = Shop()
     line.say({"ready": os.getpid()})
