@@ -146,6 +146,15 @@ def _relay_steps(settings: Settings | None) -> tuple[str, ...]:
                 "In production, run manage.py moloco_relay beside it: it works without events."
             ),
         )
+    if relay == "celery":
+        return (
+            gettext("Start a Celery worker, with a timetable that calls django_moloco_rmp.drain."),
+        )
+    if relay == "tasks":
+        return (
+            gettext("Start a worker of your backend of TASKS."),
+            gettext("Have cron call manage.py moloco_relay --until-empty each minute."),
+        )
     if relay == "off":
         return (gettext("RELAY is 'off': set it to 'thread', or run manage.py moloco_relay."),)
     return (gettext("Start manage.py moloco_relay, and keep it running."),)

@@ -77,6 +77,8 @@ def test_switched_off(viewer: Client) -> None:
     [
         ("thread", "The relay runs in the web process"),
         ("command", "Start manage.py moloco_relay"),
+        ("celery", "Start a Celery worker"),
+        ("tasks", "Start a worker of your backend"),
         ("off", "RELAY is 'off'"),
     ],
 )
