@@ -30,7 +30,7 @@ def drain(using: str | None = None) -> None:
     drain_outbox(using)
 
 
-def present_task() -> Task:
+def present_task() -> Task[..., None]:
     """
     Return the task for TASKS as they are now.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import django
@@ -52,6 +52,12 @@ def shop_app() -> Iterator[Celery]:
         before.set_current()
         runners.prepare()
     app.close()
+
+
+def in_a_thread(ask: Callable[[], Any]) -> Any:
+    """What is answered in a thread that knows of no application yet."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(ask).result()
 
 
 @pytest.mark.parametrize("relay", ["thread", "command", "off"])
@@ -107,14 +113,11 @@ def test_without_celery_the_package_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_any_thread_calls_the_application_of_the_main_one(shop_app: Celery) -> None:
-    found: list[Any] = []
-    thread = threading.Thread(
-        target=lambda: found.extend([celery_runner.application(), current_app.main])
-    )
-    thread.start()
-    thread.join()
     # Celery itself would have taken another.
-    assert found == [shop_app, "default"]
+    assert in_a_thread(lambda: [celery_runner.application(), current_app.main]) == [
+        shop_app,
+        "default",
+    ]
 
 
 def test_the_application_of_the_start_is_not_replaced_by_another(shop_app: Celery) -> None:
@@ -124,11 +127,11 @@ def test_the_application_of_the_start_is_not_replaced_by_another(shop_app: Celer
 
 
 def test_an_application_for_all_threads_may_come_after_the_start() -> None:
-    before = current_app._get_current_object()
+    before = in_a_thread(current_app._get_current_object)
     late = Celery("late", set_as_current=False)
     late.set_default()
     try:
-        assert celery_runner.application() is late
+        assert in_a_thread(celery_runner.application) is late
     finally:
         before.set_default()
         late.close()
