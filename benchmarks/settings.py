@@ -1,0 +1,37 @@
+"""A small shop's settings, on the database that BENCH_DATABASE_URL names."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import environ
+
+env = environ.Env()
+
+DATABASES = {"default": env.db_url("BENCH_DATABASE_URL")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SECRET_KEY = "signs nothing but the sessions of a benchmark"
+ALLOWED_HOSTS = ["127.0.0.1", "shop.example"]
+USE_TZ = True
+ROOT_URLCONF = "benchmarks.shop"
+HAS_APP = os.environ.get("BENCH_WITHOUT_APP") is None
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "benchmarks",
+    *(["django_moloco_rmp"] if HAS_APP else []),
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    *(["django_moloco_rmp.middleware.MolocoMiddleware"] if HAS_APP else []),
+]
+MOLOCO_RMP = {
+    "PLATFORM_ID": "SHOP_TEST",
+    "API_KEY": "test-key",
+    "HASH_KEY": "a key of 32 characters, and more",
+    "DEFAULT_CURRENCY": "EUR",
+    **json.loads(os.environ.get("BENCH_MOLOCO_RMP", "{}")),
+}
