@@ -94,6 +94,9 @@ class Relay:
     :param bell: rung when there is something to do
     """
 
+    #: It uses the connection of the thread that drives it, and closes it when it is idle.
+    has_connection = True
+
     def __init__(
         self,
         outbox: Outbox,

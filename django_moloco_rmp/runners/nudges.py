@@ -38,6 +38,9 @@ class Nudger:
     :param pause: seconds between two nudges
     """
 
+    #: The thread that drives it has one for itself alone.
+    has_connection = False
+
     def __init__(
         self,
         publish: Callable[[], object],

@@ -48,7 +48,13 @@ _FOREVER = 3600.0
 
 
 class Runner(Protocol):
-    """What the background thread drives for each database: a relay, or what nudges a queue."""
+    """
+    What the background thread drives for each database: a relay, or what nudges a queue.
+
+    ``has_connection`` if it uses the thread's connection, and closes it when it is idle.
+    """
+
+    has_connection: bool
 
     def wake(self) -> None:
         """Take notice of new events. Callable from any thread."""
@@ -153,13 +159,13 @@ class Background:
         return min(waits)
 
     def _close_idle(self, written: set[str]) -> None:
-        # A runner sees to its own.
         now = time.monotonic()
         if written:
             self._active_at = now
         elif now - self._active_at > self._idle_seconds:
             for connection in connections.all(initialized_only=True):
-                if self._runners.get(connection.alias) is None:
+                runner = self._runners.get(connection.alias)
+                if runner is None or not runner.has_connection:
                     connection.close()
 
     def _made(self, using: str) -> Runner | None:

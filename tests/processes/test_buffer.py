@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 from typing import Any
 
+import django
 import pytest
 
 from django_moloco_rmp.models import OutboxEvent
@@ -116,6 +117,19 @@ def test_kill_9_loses_what_was_buffered_at_most(sandbox: SandboxServer) -> None:
     received = Counter(each["body"]["id"] for each in sandbox.events())
     assert set(before + orders) <= received.keys() <= set(before + orders + buffered)
     assert set(received.values()) == {1}
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has no tasks before 6.0")
+def test_the_connection_of_an_idle_thread_that_only_nudges_is_closed(settings: Any) -> None:
+    settings.MOLOCO_RMP = {**settings.MOLOCO_RMP, "RELAY": "tasks"}
+    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}}
+    assert not written()
+    mine = len(sessions())
+    background = Background(idle_seconds=0.1)
+    background.put(Entry.of(event("one")), "default", wakes=True)
+    wait_until(lambda: written() == ["one"])
+    wait_until(lambda: len(sessions()) == mine)
+    background.stop()
 
 
 def test_the_connection_of_an_idle_thread_is_closed(sandbox: SandboxServer, settings: Any) -> None:
