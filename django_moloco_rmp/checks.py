@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
@@ -276,14 +277,20 @@ def check_runner(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
 
 
 def _celery_faults(runner: Any) -> Iterator[CheckMessage]:
-    conf = runner.application().conf
-    is_planned = any(entry.get("task") == runner.TASK for entry in conf.beat_schedule.values())
-    # A scheduler in the database has its timetable there.
-    if not is_planned and conf.beat_scheduler == "celery.beat:PersistentScheduler":
+    # In another thread, for that is where it will be looked for.
+    with ThreadPoolExecutor(1) as threads:
+        app = threads.submit(runner.application).result()
+    # Timetables may be set up by then.
+    app.finalize()
+    entries = app.conf.beat_schedule.values()
+    tasks = {each["task"] if isinstance(each, dict) else each.task for each in entries}
+    # Others keep their timetable in the database.
+    is_here = app.conf.beat_scheduler == "celery.beat:PersistentScheduler"
+    if runner.TASK not in tasks and is_here and not apps.is_installed("django_celery_beat"):
         yield CheckWarning(
             f"No entry of Celery's beat_schedule calls {runner.TASK!r}.",
-            hint="Have it called every minute: else events wait for the next one to come when a "
-            "nudge is lost, and after an outage.",
+            hint="Have it called every minute, or cron call moloco_relay --until-empty: else events "
+            "wait for the next one to come when a nudge is lost, and after an outage.",
             id="moloco_rmp.W009",
         )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from importlib.util import find_spec
 
 # Other task queues look here too, and may be there without Celery.
-with suppress(ImportError):
+if find_spec("celery") is not None:
     from django_moloco_rmp.runners.celery import drain as drain

@@ -14,7 +14,7 @@ from django_moloco_rmp.runners.nudges import Nudger
 
 #: The task's name, for the shop's timetable and its routes.
 TASK = "django_moloco_rmp.drain"
-# Seconds that a broker gets to answer. Celery's own options win where the shop has set them.
+# Seconds that a broker gets to answer. The shop's own transport options win.
 _PATIENCE = 2.0
 _BOUNDS: dict[str, dict[str, Any]] = {
     "redis": {"socket_connect_timeout": _PATIENCE, "socket_timeout": _PATIENCE},
@@ -84,7 +84,11 @@ def nudger(using: str, *, bell: Bell, drain_seconds: float, **_: Any) -> Nudger:
 
     :raises ImproperlyConfigured: there is no Celery application
     """
-    application()
+    app = application()
+    # What these import is not to be imported in the middle of a fork.
+    with app.connection_for_write() as connection:
+        connection.transport  # noqa: B018
+    app.amqp.router  # noqa: B018
     return Nudger(partial(publish, using), using, bell=bell, drain_seconds=drain_seconds)
 
 
@@ -96,6 +100,8 @@ def nudger(using: str, *, bell: Bell, drain_seconds: float, **_: Any) -> Nudger:
     reject_on_worker_lost=False,
     expires=EXPIRES,
     soft_time_limit=LIMIT,
+    # The shop's own may be shorter than a drain.
+    time_limit=LIMIT + 15,
 )
 def drain(using: str | None = None) -> None:
     """

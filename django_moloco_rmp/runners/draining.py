@@ -15,8 +15,9 @@ SECONDS = 30.0
 DRAIN_SECONDS = 20.0
 #: Seconds that a task takes at most, and a generous bit.
 LIMIT = 75
-#: Seconds after which a nudge that no worker has taken is worth nothing: others have followed.
-EXPIRES = 120
+#: Seconds after which a nudge that no worker has taken is dropped. By the worker's clock, which may
+#: be minutes ahead of that of the shop.
+EXPIRES = 1800
 
 
 def drain_outbox(using: str | None, *, seconds: float = SECONDS) -> None:

@@ -56,7 +56,9 @@ class Nudger:
         self._drain_seconds = drain_seconds
         self._pause = pause
         self._bell = Bell()
-        self._is_wanted = True
+        #: Held while it talks to the queue.
+        self.talking = threading.Lock()
+        self._is_wanted = False
         self._is_busy = False
         self._is_failing = False
         self._is_stopping = False
@@ -105,7 +107,8 @@ class Nudger:
         self._is_busy = True
         self._is_wanted = False
         try:
-            self._publish()
+            with self.talking:
+                self._call()
         except Exception:
             self._is_wanted = not self._is_stopping
             if not self._is_failing:
@@ -116,8 +119,6 @@ class Nudger:
             self._is_failing = True
             return False
         finally:
-            # A queue may be a table.
-            connections.close_all()
             self._is_busy = False
             self._outer_bell.ring()
         if self._is_failing:
@@ -126,3 +127,10 @@ class Nudger:
             )
         self._is_failing = False
         return True
+
+    def _call(self) -> None:
+        try:
+            self._publish()
+        finally:
+            # A queue may be a table.
+            connections.close_all()

@@ -50,5 +50,11 @@ def publish(using: str) -> None:
 
 
 def nudger(using: str, *, bell: Bell, drain_seconds: float, **_: Any) -> Nudger:
-    """Return what nudges the workers."""
+    """
+    Return what nudges the workers.
+
+    :raises InvalidTask: the backend has no queue named "default"
+    :raises ImproperlyConfigured: there is no such backend
+    """
+    present_task()
     return Nudger(partial(publish, using), using, bell=bell, drain_seconds=drain_seconds)

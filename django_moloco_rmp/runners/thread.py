@@ -52,9 +52,11 @@ class Runner(Protocol):
     What the background thread drives for each database: a relay, or what nudges a queue.
 
     ``has_connection`` if it uses the thread's connection, and closes it when it is idle.
+    ``talking`` is held by a thread of its own while that talks to somebody.
     """
 
     has_connection: bool
+    talking: threading.Lock
 
     def wake(self) -> None:
         """Take notice of new events. Callable from any thread."""
@@ -86,12 +88,14 @@ class Background:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wanted: set[str] = set()
+        # Those woken before they were made.
+        self._called: set[str] = set()
         self._runners: dict[str, Runner | None] = {}
         self._give_up_at = 0.0
         self._active_at = time.monotonic()
         # Held while it talks to a database, never while it waits.
         self._talking = threading.Lock()
-        self._is_hushed = False
+        self._hushed: list[threading.Lock] = []
         # Strong references: see release().
         self._raw: list[Any] = []
 
@@ -108,6 +112,8 @@ class Background:
         with self._lock:
             self._wanted.add(using)
             runner = self._runners.get(using)
+            if runner is None:
+                self._called.add(using)
         self._start()
         if runner is None:
             self._bell.ring()
@@ -143,15 +149,16 @@ class Background:
             return 1.0
 
     def _step(self) -> float:
+        wait, written = self._buffer.step()
         with self._lock:
-            new = [using for using in self._wanted if using not in self._runners]
+            new = self._wanted - self._runners.keys()
+            called, self._called = self._called, set()
         for using in new:
             self._runners[using] = self._made(using)
-        wait, written = self._buffer.step()
         waits = [min(wait, self._idle_seconds)]
         for using, runner in self._runners.items():
             if runner is not None:
-                if using in written:
+                if using in written or using in called:
                     runner.wake()
                 waits.append(_FOREVER if (more := runner.step()) is None else more)
         self._close_idle(written)
@@ -177,10 +184,13 @@ class Background:
                 drain_seconds=_SENDING_TIMEOUT,
                 idle_seconds=self._idle_seconds,
             )
-        except (ImproperlyConfigured, ImportError) as error:
+        except Exception as error:
+            # There are task queues of many makers. The buffer is written all the same.
+            is_explained = isinstance(error, ImproperlyConfigured)
             logger.error(
                 "Events wait in the outbox, as nothing can be sent: %s",
                 error,
+                exc_info=not is_explained,
                 extra={"database": using, "reason": "configuration"},
             )
             return None
@@ -220,16 +230,20 @@ class Background:
 
     def hush(self) -> None:
         """
-        Before a fork: wait for a moment in which the thread does not talk to a database.
+        Before a fork: wait for a moment in which no thread talks to a database or a task queue.
 
         A child made in the middle of it would inherit the locks of the driver, and hang.
         """
-        self._is_hushed = self._talking.acquire(timeout=_FORK_TIMEOUT)
+        end = time.monotonic() + _FORK_TIMEOUT
+        runners = [each for each in self._runners.values() if each is not None]
+        for lock in [self._talking, *(each.talking for each in runners)]:
+            if lock.acquire(timeout=max(0.0, end - time.monotonic())):
+                self._hushed.append(lock)
 
     def go_on(self) -> None:
         """After a fork, in the parent."""
-        if self._is_hushed:
-            self._talking.release()
+        while self._hushed:
+            self._hushed.pop().release()
 
     def release(self) -> None:
         """

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
+needs_tasks = pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has no tasks before 6.0")
 THREAD = ["moloco-rmp", True]
 
 
@@ -119,7 +120,20 @@ def test_kill_9_loses_what_was_buffered_at_most(sandbox: SandboxServer) -> None:
     assert set(received.values()) == {1}
 
 
-@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has no tasks before 6.0")
+@needs_tasks
+def test_a_task_queue_that_cannot_be_used_holds_up_no_event(settings: Any) -> None:
+    settings.MOLOCO_RMP = {**settings.MOLOCO_RMP, "RELAY": "tasks"}
+    settings.TASKS = {"default": {"BACKEND": "tests.runners.backends.Broken"}}
+    background = Background()
+    background.put(Entry.of(event("one")), "default", wakes=True)
+    wait_until(lambda: written() == ["one"])
+    background.wake("default")
+    background.put(Entry.of(event("two")), "default", wakes=True)
+    wait_until(lambda: written() == ["one", "two"])
+    background.stop()
+
+
+@needs_tasks
 def test_the_connection_of_an_idle_thread_that_only_nudges_is_closed(settings: Any) -> None:
     settings.MOLOCO_RMP = {**settings.MOLOCO_RMP, "RELAY": "tasks"}
     settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}}

@@ -12,3 +12,13 @@ class Refusing(BaseTaskBackend):
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> NoReturn:
         raise ConnectionRefusedError("the queue is out of reach")
+
+
+class Broken(BaseTaskBackend):
+    """One that cannot even be made."""
+
+    def __init__(self, alias: str, params: Any) -> None:
+        raise RuntimeError("this backend cannot be made")
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> NoReturn:
+        raise NotImplementedError

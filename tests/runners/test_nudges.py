@@ -49,6 +49,7 @@ def bell() -> Bell:
 @pytest.fixture
 def nudger(broker: Broker, bell: Bell) -> Iterator[Nudger]:
     nudger = Nudger(broker, "default", bell=bell, drain_seconds=1.0, pause=0.1)
+    nudger.wake()
     yield nudger
     nudger.stop()
     nudger.close()
@@ -65,7 +66,7 @@ def finished(nudger: Nudger, bell: Bell) -> float:
     return time.monotonic() - started
 
 
-def test_many_wakes_are_one_nudge_after_a_pause(broker: Broker, nudger: Nudger) -> None:
+def test_many_wakes_are_one_nudge_after_a_pause(broker: Broker, nudger: Nudger, bell: Bell) -> None:
     first = broker.called()
     for _ in range(1000):
         nudger.wake()
@@ -76,6 +77,26 @@ def test_many_wakes_are_one_nudge_after_a_pause(broker: Broker, nudger: Nudger) 
     nudger.wake()
     assert broker.called() - second >= 0.1
     broker.answers.put(None)
+    # It owes no more.
+    nudger.stop()
+    assert finished(nudger, bell) < 0.9
+    assert not broker.has_been_called()
+
+
+def test_unless_it_is_woken_it_says_nothing(broker: Broker, bell: Bell) -> None:
+    nudger = Nudger(broker, "default", bell=bell, drain_seconds=1.0)
+    nudger.stop()
+    assert finished(nudger, bell) < 0.9
+    nudger.close()
+    assert not broker.has_been_called()
+
+
+def test_a_fork_may_wait_for_the_end_of_a_call(broker: Broker, nudger: Nudger) -> None:
+    broker.called()
+    assert not nudger.talking.acquire(timeout=0.1)
+    broker.answers.put(None)
+    assert nudger.talking.acquire(timeout=PATIENCE)
+    nudger.talking.release()
 
 
 def test_who_wakes_it_waits_for_no_broker(broker: Broker, nudger: Nudger) -> None:
@@ -140,6 +161,7 @@ def test_what_fails_at_the_end_is_given_up(broker: Broker, nudger: Nudger, bell:
 def test_its_thread_ends(broker: Broker, bell: Bell) -> None:
     before = set(threading.enumerate())
     nudger = Nudger(broker, "default", bell=bell, drain_seconds=1.0)
+    nudger.wake()
     (thread,) = set(threading.enumerate()) - before
     assert (thread.name, thread.daemon) == ("moloco-rmp-nudges", True)
     broker.answers.put(None)

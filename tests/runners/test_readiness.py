@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import Any
 import django
 import pytest
 from celery import Celery, current_app
+from celery.beat import ScheduleEntry
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
@@ -90,11 +92,47 @@ def test_without_a_timetable_a_lost_nudge_is_made_up_for_by_the_next_alone(
     assert told("celery") == (
         "moloco_rmp.W009",
         "No entry of Celery's beat_schedule calls 'django_moloco_rmp.drain'.",
-        "Have it called every minute: else events wait for the next one to come when a nudge is"
-        " lost, and after an outage.",
+        "Have it called every minute, or cron call moloco_relay --until-empty: else events wait for"
+        " the next one to come when a nudge is lost, and after an outage.",
     )
     shop_app.conf.beat_scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
     assert found("celery") == []
+
+
+def test_an_entry_of_the_timetable_may_be_celerys_own(shop_app: Celery) -> None:
+    entry = ScheduleEntry(name="moloco", task=celery_runner.TASK, schedule=60.0, app=shop_app)
+    shop_app.conf.beat_schedule = {"moloco": entry}
+    assert found("celery") == []
+
+
+def test_a_timetable_may_be_made_when_the_application_is_finalized() -> None:
+    before = current_app._get_current_object()
+    app = Celery("shop", broker="memory://")
+
+    @app.on_after_finalize.connect
+    def plan(sender: Celery, **_: Any) -> None:
+        sender.add_periodic_task(60.0, sender.signature(celery_runner.TASK))
+
+    try:
+        with chosen("celery"):
+            runners.prepare()
+        assert found("celery") == []
+    finally:
+        before.set_current()
+        with chosen("celery"):
+            runners.prepare()
+        app.close()
+
+
+def test_an_application_that_threads_do_not_know_is_told() -> None:
+    # Made in a ready() after ours, say.
+    before = current_app._get_current_object()
+    late = Celery("late", broker="memory://")
+    try:
+        assert told("celery")[0] == "moloco_rmp.E010"
+    finally:
+        before.set_current()
+        late.close()
 
 
 def test_without_celery_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +146,15 @@ def test_without_celery_the_package_is_named(monkeypatch: pytest.MonkeyPatch) ->
     # Nor does Django fail to start for that, or for another task queue that looks for tasks.
     with chosen("celery"):
         runners.prepare()
-    monkeypatch.delitem(sys.modules, "django_moloco_rmp.tasks", raising=False)
-    __import__("django_moloco_rmp.tasks")
+
+
+def test_other_task_queues_may_look_for_tasks_where_there_is_no_celery() -> None:
+    program = (
+        "import sys; sys.modules['celery'] = None; import django_moloco_rmp.tasks as tasks;"
+        "assert not hasattr(tasks, 'drain')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_any_thread_calls_the_application_of_the_main_one(shop_app: Celery) -> None:
@@ -161,8 +206,7 @@ def test_celery_finds_the_task(shop_app: Celery) -> None:
     shop_app.autodiscover_tasks(["django_moloco_rmp"], force=True)
     task = shop_app.tasks[celery_runner.TASK]
     assert (task.ignore_result, task.acks_late, task.reject_on_worker_lost) == (True, True, False)
-    assert task.expires == 120
-    assert task.soft_time_limit == 75
+    assert (task.expires, task.soft_time_limit, task.time_limit) == (1800, 75, 90)
 
 
 def test_without_an_application_no_nudger_is_made() -> None:
