@@ -75,7 +75,6 @@ class Summary:
     in_flight: Count
     waiting: Count
     rejected: Pile
-    delivered: Count
     oldest: float | None
 
 
@@ -167,19 +166,24 @@ class Backlog:
             for rows in (due, ahead)
         ]
         flying = sum(1 for row in looks[1] if row[4])
-        later = self._counted(ahead)
+        ready, later = self._counted(due), self._counted(ahead)
         return Summary(
-            pending=Pile(self._counted(pending), _types(row[0] for look in looks for row in look)),
-            due=self._counted(due),
+            pending=Pile(
+                self._added(ready, later), _types(row[0] for look in looks for row in look)
+            ),
+            due=ready,
             in_flight=Count(flying, flying == self._most_looked_at),
             waiting=Count(max(later.number - flying, 0), later.is_more),
             rejected=self._pile(_REJECTED),
-            delivered=self._counted(self._rows.filter(state=_SENT)),
             oldest=max(
                 (age for look in looks for row in look if (age := _age(row)) is not None),
                 default=None,
             ),
         )
+
+    def known_ids(self) -> Count:
+        """Return how many delivered events are known by their ids, to tell repeats."""
+        return self._counted(self._rows.filter(state=_SENT))
 
     def sizes(self) -> dict[str, Count]:
         """Return no more than how many there are of each kind: for those who ask all the time."""
@@ -188,9 +192,9 @@ class Backlog:
             "due": pending.filter(available_at__lte=now),
             "waiting": pending.filter(available_at__gt=now),
             "rejected": self._rows.filter(state=_REJECTED),
-            "delivered": self._rows.filter(state=_SENT),
         }
-        return {name: self._counted(part) for name, part in parts.items()}
+        sizes = {name: self._counted(part) for name, part in parts.items()}
+        return {**sizes, "delivered": self.known_ids()}
 
     def longest_due(self) -> float:
         """Return for how many seconds the event that is due longest has been so; 0 if none is."""
@@ -201,6 +205,13 @@ class Backlog:
 
     def _counted(self, rows: Any) -> Count:
         number = int(rows[: self._most_counted + 1].count())
+        return self._capped(number)
+
+    def _added(self, one: Count, other: Count) -> Count:
+        capped = self._capped(one.number + other.number)
+        return Count(capped.number, capped.is_more or one.is_more or other.is_more)
+
+    def _capped(self, number: int) -> Count:
         return Count(min(number, self._most_counted), number > self._most_counted)
 
     def _pile(self, state: int) -> Pile:

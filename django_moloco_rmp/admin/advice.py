@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from django.utils.translation import gettext, ngettext
 
 from django_moloco_rmp.admin.durations import ago, span
+from django_moloco_rmp.admin.figures import number
 from django_moloco_rmp.conf import Problem, Settings
 from django_moloco_rmp.protocol import Reason, State
 from django_moloco_rmp.status import Status
@@ -165,18 +166,20 @@ def _rate(status: Status) -> str:
     if status.last_success_ago is not None:
         parts.append(gettext("The last one was delivered %s.") % ago(status.last_success_ago))
     if status.adapted_rate is not None:
-        rate = f"{status.adapted_rate:.1f}"
+        rate = number(status.adapted_rate, 1)
         parts.append(gettext("Slowed down to %s events a second: Moloco asked for less.") % rate)
     if status.throttled:
-        parts.append(gettext("Shoppers held back for a moment: %s.") % status.throttled)
+        parts.append(gettext("Shoppers held back for a moment: %s.") % number(status.throttled))
     return " ".join(parts)
 
 
 def drain(status: Status) -> str:
     """Return how long the backlog takes, in words."""
-    if not status.backlog.pending.count.number:
+    count = status.backlog.pending.count
+    if not count.number:
         return "\N{EN DASH}"
     seconds = status.drain_seconds
     if seconds is None:
         return gettext("not known yet")
-    return gettext("about %s") % span(max(1, seconds))
+    text = gettext("more than %s") if count.is_more else gettext("about %s")
+    return text % span(max(1, seconds))

@@ -18,7 +18,7 @@ from django_moloco_rmp import conf, runners
 from django_moloco_rmp.admin import journal
 from django_moloco_rmp.admin.advice import drain, headline
 from django_moloco_rmp.admin.durations import ago, moment, span
-from django_moloco_rmp.admin.figures import LABELS, PERIODS, figures, number
+from django_moloco_rmp.admin.figures import LABELS, PERIODS, counted, figures, number
 from django_moloco_rmp.admin.grouping import grouped
 from django_moloco_rmp.admin.masks import masked_message
 from django_moloco_rmp.backlog import Backlog
@@ -33,9 +33,6 @@ from django_moloco_rmp.status import read_status
 
 _MOST_GROUPS = 5
 _REFRESH_SECONDS = 10
-# A page that refreshes by itself looks less closely than moloco_status.
-_MOST_COUNTED = 50_000
-_MOST_LOOKED_AT = 1_000
 
 
 def _pause(held: Held) -> None:
@@ -59,6 +56,10 @@ _OPERATIONS: dict[str, Callable[[Held], None]] = {
 
 class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The one gate row, as a page of its own."""
+
+    #: A page that refreshes by itself counts and looks less far than moloco_status.
+    most_counted = 50_000
+    most_looked_at = 1_000
 
     class Media:
         css: ClassVar = {"all": ("moloco_rmp/admin.css",)}
@@ -152,18 +153,18 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         using = default_alias()
         problems = conf.problems()
         settings = None if problems else conf.get_settings()
-        kept = Backlog(using, most_counted=_MOST_COUNTED, most_looked_at=_MOST_LOOKED_AT)
+        kept = Backlog(using, most_counted=self.most_counted, most_looked_at=self.most_looked_at)
         status = read_status(using, kept)
         backlog = status.backlog
         now = Gate(using).look().now
-        counted = figures(using, period, now // HOUR)
+        became = figures(using, period, now // HOUR)
         events_url = self._url("outboxevent_changelist") if self._sees_events(request) else ""
         is_new = not (
             status.delivered
             or status.rejected
             or backlog.pending.count.number
             or backlog.rejected.count.number
-            or not counted.is_empty
+            or not became.is_empty
         )
         may_operate = self.may_operate(request)
         may_resend = request.user.has_perm("moloco_rmp.resend_event") and bool(events_url)
@@ -174,16 +175,15 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "since": _when(status.since_ago),
             "probe_in": None if status.probe_in is None else span(status.probe_in),
             "probes_now": status.probe_in is not None and status.probe_in < 1,
-            "waiting": str(backlog.pending.count),
-            "rejected": str(backlog.rejected.count),
+            "waiting": counted(backlog.pending.count),
+            "rejected": counted(backlog.rejected.count),
             "oldest": None if backlog.oldest is None else span(backlog.oldest),
             "drain": drain(status),
             "relay_seen": ago(status.relay_seen_ago),
             "last_success": ago(status.last_success_ago),
-            "rate": f"{status.rate:.1f}",
             "types": [(name, number(count)) for name, count in backlog.pending.types.items()],
             "is_sample": backlog.pending.is_sample,
-            "figures": counted,
+            "figures": became,
             "periods": [(name, label, name == period) for name, label in LABELS.items()],
             "period": period,
             "errors": self._errors(using, events_url),

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from django_moloco_rmp.admin.figures import number
 from django_moloco_rmp.admin.grouping import Grouped, grouped
 from django_moloco_rmp.choices import EventType
 from django_moloco_rmp.database import DatabaseNow
@@ -146,15 +147,15 @@ class MessageFilter(ChoiceFilter):
         rejected = model_admin.get_queryset(request).filter(state=State.REJECTED)
         self.grouped = grouped(rejected)
         return [
-            (group.key, f"{Truncator(group.message).chars(_LONGEST_LABEL)} ({group.count:,})")
+            (group.key, f"{Truncator(group.message).chars(_LONGEST_LABEL)} ({number(group.count)})")
             for group in self._shown()
         ]
 
     def _shown(self) -> Iterator[Any]:
         # What was chosen stays in sight, however few events it has.
         chosen = self.used_parameters.get(self.parameter_name)
-        for number, group in enumerate(self.grouped.groups):
-            if number < _MOST_MESSAGES or group.key == chosen:
+        for place, group in enumerate(self.grouped.groups):
+            if place < _MOST_MESSAGES or group.key == chosen:
                 yield group
 
     def queryset(self, request: Any, queryset: Any) -> Any:

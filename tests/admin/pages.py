@@ -21,6 +21,7 @@ DASHBOARD = "/admin/moloco_rmp/gate/"
 CHECKLIST = "/admin/moloco_rmp/hourlycount/"
 EVENTS = "/admin/moloco_rmp/outboxevent/"
 SMALL = "/small/moloco_rmp/outboxevent/"
+SMALL_DASHBOARD = "/small/moloco_rmp/gate/"
 SECRET = "5ec7e7" * 10 + "abcd"
 
 #: What the kinds of staff may do; ``nobody`` is staff without any of our permissions.

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from django_moloco_rmp.backlog import Pile
+from django_moloco_rmp.backlog import Backlog, Count, Pile
 from django_moloco_rmp.conf import problems
 from django_moloco_rmp.diagnosis import Finding, diagnose
 from django_moloco_rmp.management.operator_command import (
@@ -70,11 +70,12 @@ status cannot be read; 2 if it was not understood"""
     def operate(self, using: str, options: dict[str, Any]) -> None:
         """Say how things stand."""
         status = read_status(using)
+        known_ids = Backlog(using).known_ids()
         findings = list(diagnose(using)) if options["explain"] else None
         if options["json"]:
-            self.print_json(_as_json(using, status, findings))
+            self.print_json(_as_json(using, status, known_ids, findings))
         else:
-            for line in _lines(using, status, findings):
+            for line in _lines(using, status, known_ids, findings):
                 self.stdout.write(line)
         limit = options["fail_if_older"]
         oldest = status.backlog.oldest
@@ -86,7 +87,9 @@ status cannot be read; 2 if it was not understood"""
             sys.exit(1)
 
 
-def _lines(using: str, status: Status, findings: list[Finding] | None) -> Iterator[str]:
+def _lines(
+    using: str, status: Status, known_ids: Count, findings: list[Finding] | None
+) -> Iterator[str]:
     backlog = status.backlog
     yield f"Outbox of database {using!r}"
     yield _row("pending", _pile(backlog.pending))
@@ -97,7 +100,7 @@ def _lines(using: str, status: Status, findings: list[Finding] | None) -> Iterat
         )
     yield _row("oldest", "-" if backlog.oldest is None else f"waits for {duration(backlog.oldest)}")
     yield _row("rejected", _pile(backlog.rejected))
-    yield _row("delivered ids", f"{backlog.delivered} kept, to tell repeats")
+    yield _row("delivered ids", f"{known_ids} kept, to tell repeats")
     yield "Delivery"
     yield _row("circuit", _circuit(status))
     yield _row("relay", _relay(status))
@@ -198,7 +201,9 @@ def _cause(status: Status) -> str:
     return f"The circuit is closed; {_rate(status)}; drained {_drain(status)}."
 
 
-def _as_json(using: str, status: Status, findings: list[Finding] | None) -> dict[str, Any]:
+def _as_json(
+    using: str, status: Status, known_ids: Count, findings: list[Finding] | None
+) -> dict[str, Any]:
     backlog = status.backlog
     values: dict[str, Any] = {
         "database": using,
@@ -210,7 +215,7 @@ def _as_json(using: str, status: Status, findings: list[Finding] | None) -> dict
             "oldest_seconds": backlog.oldest,
         },
         "rejected": _pile_as_json(backlog.rejected),
-        "delivered_ids": asdict(backlog.delivered),
+        "delivered_ids": asdict(known_ids),
         "circuit": {
             "state": status.state.value,
             "reason": status.reason.value or None,
