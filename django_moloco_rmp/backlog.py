@@ -27,8 +27,8 @@ from django_moloco_rmp.database import Clock, found_by_key, retrying
 _PENDING, _SENT, _REJECTED = 0, 1, 2
 #: The states by name: what waits to be delivered, what is only an id any more, what was refused.
 STATES = {"pending": _PENDING, "delivered": _SENT, "rejected": _REJECTED}
-# Goes before the last error of an event that was put back, until there is a new one.
-_RESENT = "resent; was: "
+#: Goes before the last error of an event that was put back, until there is a new one.
+RESENT = "resent; was: "
 _ERROR_LENGTH = 500
 _BATCH = 1000
 _PAGE = 5000
@@ -282,7 +282,7 @@ class Backlog:
                     failures=0,
                     server_errors=0,
                     finished_at=None,
-                    last_error=Left(Concat(Value(_RESENT), "last_error"), _ERROR_LENGTH),
+                    last_error=Left(Concat(Value(RESENT), "last_error"), _ERROR_LENGTH),
                 )
             )
 
@@ -348,7 +348,7 @@ def _types(names: Iterable[str]) -> dict[str, int]:
 
 def _age(row: tuple[Any, ...]) -> float | None:
     _, created_at, available_at, last_error, _, now = row
-    if last_error.startswith(_RESENT):
+    if last_error.startswith(RESENT):
         # When it was recorded says nothing about the relay.
         return float((now - available_at).total_seconds()) if available_at <= now else None
     return max(float((now - created_at).total_seconds()), 0.0)

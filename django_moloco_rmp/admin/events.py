@@ -40,7 +40,7 @@ from django_moloco_rmp.admin.masks import (
     masked_message,
     may_see_bodies,
 )
-from django_moloco_rmp.backlog import Backlog
+from django_moloco_rmp.backlog import RESENT, Backlog
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import default_alias
@@ -210,7 +210,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("HTTP status"))
     def status(self, event: Any) -> Any:
         """Return the status of the last answer."""
-        return event.last_status
+        return event.last_status or "\N{EN DASH}"
 
     @admin.display(description=_("Moloco said"))
     def message(self, event: Any) -> str:
@@ -221,7 +221,10 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("message"))
     def whole_message(self, event: Any) -> str:
         """Return the last message."""
-        return event.last_error if event.may_see else masked_message(event.last_error)
+        text = event.last_error if event.may_see else masked_message(event.last_error)
+        if not text.startswith(RESENT):
+            return text
+        return gettext("resent; was: %s") % text.removeprefix(RESENT)
 
     @admin.display(description=_("recorded"))
     def age(self, event: Any) -> str:

@@ -58,7 +58,12 @@ def page(row: OutboxEvent, name: str = "change") -> str:
 
 
 def act(
-    client: Client, action: str, *rows: OutboxEvent, url: str = EVENTS, **fields: Any
+    client: Client,
+    action: str,
+    *rows: OutboxEvent,
+    url: str = EVENTS,
+    follow: bool = False,
+    **fields: Any,
 ) -> HttpResponse:
     """Do an action with some events; with all that match if there are none."""
     data = {
@@ -68,7 +73,7 @@ def act(
         "_selected_action": [row.pk for row in rows] or ["0"],
         **fields,
     }
-    return client.post(url, data)
+    return client.post(url, data, follow=follow)
 
 
 def hidden(response: HttpResponse) -> dict[str, list[str]]:

@@ -170,6 +170,7 @@ def test_one_event(operator: Client) -> None:
     assert "rejected" in text
     assert "items[0].price is wrong" in text
     assert "&quot;page_id&quot;: &quot;CATEGORY:lamps&quot;," in text
+    assert "None" not in operator.get(page(kept("cart-2", State.PENDING))).content.decode()
     # Nothing to type into but the hidden fields of the buttons.
     assert "<textarea" not in text
     assert 'name="_save"' not in text
