@@ -94,7 +94,8 @@ class Scenario:
     """
     One acceptance scenario: what to do, what Moloco gets to see, what is amiss if it does not.
 
-    ``counted`` is the column that counts; blank if counts cannot tell, and somebody has to look.
+    ``counted`` is the column that counts; blank if another scenario has the same event, so that
+    somebody has to look.
     """
 
     title: Any
@@ -162,7 +163,10 @@ SCENARIOS = (
         EventType.SEARCH,
         _("Open a category, and search from its box."),
         _("SEARCH with the query"),
-        _("Counts do not tell this from the main search: look at it in the sandbox."),
+        _(
+            "Moloco gets the same event as from the main search, so counts cannot tell them apart. "
+            "Look at it in the sandbox: its page id is the category's."
+        ),
         "",
     ),
     Scenario(
