@@ -12,7 +12,8 @@ from django_moloco_rmp.runners.thread import drain
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
-_Application = Callable[[MutableMapping[str, Any], _Receive, _Send], Awaitable[None]]
+# Servers and frameworks have types of their own for these three, Django's stubs another.
+_Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def with_drain(application: _Application) -> _Application:

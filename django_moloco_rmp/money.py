@@ -28,8 +28,8 @@ class Money:
 
     :param amount: ``Decimal``, ``int`` or a ``str`` such as ``"19.90"``, in whole units of the
         currency (euros, not cents). A float is refused: it has lost the exact value already.
-    :param currency: one of :data:`CURRENCIES`; None stands for the shop's default, which
-        ``track()`` fills in
+    :param currency: one of :data:`~django_moloco_rmp.money.CURRENCIES`; None stands for the
+        shop's default, which ``track()`` fills in
     :raises InvalidEventError: the amount is negative, not finite, or cannot be carried exactly
         by a JSON number (a double); the currency is unknown, or has no fractions
     """

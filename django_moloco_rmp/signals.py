@@ -17,11 +17,15 @@ from django.dispatch import Signal
 
 from django_moloco_rmp.choices import EventType
 
-#: Fired by the shop; the receivers turn them into events.
+#: To fire when a shopper looks at a product's page: ITEM_PAGE_VIEW.
 item_page_viewed = Signal()
+#: To fire when something is put into the cart: ADD_TO_CART.
 added_to_cart = Signal()
+#: To fire when something is put on the wish list: ADD_TO_WISHLIST.
 added_to_wishlist = Signal()
+#: To fire when an order is paid, in its transaction: PURCHASE.
 purchased = Signal()
+#: To fire when a shopper searches: SEARCH.
 searched = Signal()
 
 #: An event has been reported: it is in the outbox, as part of the caller's transaction, or will be

@@ -77,8 +77,8 @@ def photograph_admin(browser: Any, address: dict[str, str]) -> None:
     for path in ("category/lamps/", "category/ceramics/"):
         shop.goto(address["Shop"] + path)
     events = address["Admin"].replace("gate", "outboxevent")
-    for scheme in ("light", "dark"):
-        page = admin(browser, address, scheme)
+    pages = {scheme: admin(browser, address, scheme) for scheme in ("light", "dark")}
+    for scheme, page in pages.items():
         expect(page.get_by_role("button", name="Resend 2 rejected")).to_be_visible(timeout=30_000)
         page.screenshot(path=IMAGES / f"dashboard-{scheme}.png")
         page.goto(address["Admin"].replace("gate", "hourlycount"))
@@ -91,9 +91,10 @@ def photograph_admin(browser: Any, address: dict[str, str]) -> None:
     fault(address, status=503, count=5)
     for path in ("", "category/chairs/", "category/lamps/"):
         shop.goto(address["Shop"] + path)
-    page.goto(address["Admin"])
-    expect(page.get_by_text("Moloco cannot be reached")).to_be_visible(timeout=30_000)
-    page.screenshot(path=IMAGES / "outage-dark.png")
+    for scheme, page in pages.items():
+        page.goto(address["Admin"])
+        expect(page.get_by_text("Moloco cannot be reached")).to_be_visible(timeout=30_000)
+        page.screenshot(path=IMAGES / f"outage-{scheme}.png")
 
 
 def main() -> None:

@@ -40,8 +40,8 @@ _OUTCOMES = (DELIVERED, RETRIED, REJECTED, DROPPED)
 
 class MolocoCollector:
     """
-    What the database knows of one destination. Each scrape takes nine queries, none of which
-    reads more than it takes to count to :data:`MOST_COUNTED`.
+    What the database knows of one destination. Each scrape takes nine queries, whose counts end at
+    ``MOST_COUNTED``.
 
     It is the same whichever process is asked, so one is enough. While the database is down there is
     only ``moloco_rmp_database_up``, which is 0.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, assert_type
 
+from django.core.asgi import get_asgi_application
 from django.dispatch import Signal
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -32,6 +33,7 @@ from django_moloco_rmp import (
     track_purchase,
     track_search,
 )
+from django_moloco_rmp.asgi import with_drain
 from django_moloco_rmp.client import EventClient
 from django_moloco_rmp.conf import Settings, from_env, get_settings
 from django_moloco_rmp.decorators import (
@@ -231,6 +233,10 @@ def shop_test(product: Product) -> None:
         assert_type(drain(), Tally)
         assert_type(drain(sandbox, using="default"), Tally)
         assert_type(drain(sandbox.url).delivered, int)
+
+
+def asgi() -> None:
+    with_drain(with_drain(get_asgi_application()))
 
 
 def errors(error: InvalidEventError) -> None:

@@ -34,9 +34,8 @@ class Command(OperatorCommand):
 
     help = """\
 Says how things stand: what waits, what was refused, whether Moloco is being
-called and if not why, and when the backlog will be gone. It reads some thousand
-rows at most, whatever the backlog, and takes no lock. Numbers that would be too
-long in the counting are given as "more than".
+called and if not why, and when the backlog will be gone. It takes no lock, and
+counts up to 100,000 events of a kind: beyond that it says "more than".
 
 "oldest" is how long the first of the pending events has waited, since it was
 recorded; if it was resent, since it became due."""
