@@ -9,5 +9,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     # Browsers ask for it on the admin's pages, which name no icon.
     path("favicon.ico", RedirectView.as_view(url=static("shop/icon.svg"))),
+    path("moloco/", include("django_moloco_rmp.urls")),
     path("", include("shop.urls")),
 ]

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from django_moloco_rmp.admin.correction import version
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.protocol import State
@@ -74,6 +75,20 @@ def test_who_acts_on_events(sign_in: Callable[..., Client], role: str | None, ac
         # For whom there is no action, Django shows the list.
         assert response.status_code == {None: TO_LOGIN, "nobody": FORBIDDEN, "viewer": OK}[role]
         assert not response.streaming
+
+
+@pytest.mark.parametrize("role", [None, "nobody", "viewer", "operator"])
+def test_who_corrects_an_event(sign_in: Callable[..., Client], role: str | None) -> None:
+    row = kept("cart-1")
+    changed = row.payload.replace("lamp", "sofa")
+    response = sign_in(role).post(
+        page(row, "correct"), {"body": changed, "seen": version(row.payload)}
+    )
+    assert response.status_code == (TO_LOGIN if role in {None, "operator"} else FORBIDDEN)
+    row.refresh_from_db()
+    is_changed = role == "operator"
+    assert (row.payload == changed, row.state == OutboxEvent.State.PENDING) == (is_changed,) * 2
+    assert LogEntry.objects.count() == is_changed
 
 
 @pytest.mark.parametrize(

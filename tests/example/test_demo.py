@@ -27,9 +27,10 @@ def signed_in(url: str, name: str, password: str) -> str:
 def test_the_demo_shows_every_event_passes_and_ends_with_ctrl_c() -> None:
     with started("demo", "--serve", COLUMNS="80") as demo:
         lines = list(until(demo.stdout, "Ctrl-C ends both"))
-        (shop, sandbox, admin) = (line.split()[1] for line in lines if "http://" in line)
+        (shop, sandbox, admin, health) = (line.split()[1] for line in lines if "http://" in line)
         for url in (shop, sandbox):
             assert requests.get(url, timeout=20).status_code == 200
+        assert requests.get(health, timeout=20).json()["status"] == "ok"
         (signing_in,) = (line.split() for line in lines if line.strip().startswith("sign in as"))
         assert "<title>Dashboard | " in signed_in(admin, signing_in[3], signing_in[5])
         demo.send_signal(signal.SIGINT)

@@ -131,6 +131,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Sandbox: {sandbox.url}/")
         self.stdout.write(f"Admin:   {shop.url}/admin/moloco_rmp/gate/")
         self.stdout.write(f"         sign in as {ADMIN} with {password}")
+        self.stdout.write(f"Health:  {shop.url}/moloco/health/")
         self.stdout.write("Walk around in the one and watch the other. Ctrl-C ends both.")
         # Who starts this as a process reads the addresses from a pipe.
         self.stdout.flush()
