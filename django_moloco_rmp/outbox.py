@@ -18,7 +18,6 @@ from typing import Any, Self
 from django.apps import apps
 from django.db import DatabaseError, connections, router, transaction
 from django.db.models import F
-from django.db.models.constants import OnConflict
 from django.db.models.lookups import Exact
 
 from django_moloco_rmp.database import Clock, found_by_key, retrying
@@ -152,14 +151,17 @@ class Outbox:
         meta = _model()._meta
         names = ("event_id", "event_type", "payload", "identifier", "keeps_id")
         values = [getattr(entry, name) for name in names]
-        fields = [meta.get_field(name) for name in names]
         quote = connection.ops.quote_name
-        ignore = OnConflict.IGNORE
-        suffix = connection.ops.on_conflict_suffix_sql(fields, ignore, (), ())
+        columns = [quote(meta.get_field(name).column) for name in names]
+        # Not as Django has it: told to ignore conflicts, SQLite would leave out in silence what
+        # breaks any rule.
+        verb, suffix = "INSERT", f" ON CONFLICT ({columns[0]}) DO NOTHING"
+        if connection.vendor == "mysql":
+            # It has no such clause, and ON DUPLICATE KEY does not tell whether there was a row.
+            verb, suffix = "INSERT IGNORE", ""
         statement = (
-            f"{connection.ops.insert_statement(on_conflict=ignore)} {quote(meta.db_table)}"
-            f" ({', '.join(quote(each.column) for each in fields)})"
-            f" VALUES ({', '.join(['%s'] * len(fields))}) {suffix}"
+            f"{verb} INTO {quote(meta.db_table)} ({', '.join(columns)})"
+            f" VALUES ({', '.join(['%s'] * len(columns))}){suffix}"
         )
         with connection.cursor() as cursor:
             cursor.execute(statement, values)

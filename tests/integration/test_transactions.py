@@ -26,7 +26,7 @@ from django_moloco_rmp import Item, Money, track
 from django_moloco_rmp.models import OutboxEvent
 from tests.integration.drops import dropped
 from tests.integration.visits import configured, get
-from tests.outbox.samples import without_table
+from tests.outbox.samples import stricter_table, without_table
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -200,21 +200,8 @@ def test_an_outbox_that_is_out_of_order_does_not_take_the_order_with_it(transact
 
 @pytest.fixture
 def refusing_outbox() -> Iterator[None]:
-    """Have the database refuse rows, as when a later release added a column that has to be set."""
-    table = OutboxEvent._meta.db_table
-    refuse, accept = (
-        f"ALTER TABLE {table} ADD CONSTRAINT refused CHECK (keeps_id IS NULL)",
-        f"ALTER TABLE {table} DROP CONSTRAINT refused",
-    )
-    if connection.vendor == "sqlite":
-        action = "BEGIN SELECT RAISE(ABORT, 'refused'); END"
-        refuse = f"CREATE TRIGGER refused BEFORE INSERT ON {table} {action}"
-        accept = "DROP TRIGGER refused"
-    with connection.cursor() as cursor:
-        cursor.execute(refuse)
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute(accept)
+    with stricter_table():
+        yield
 
 
 @pytest.mark.usefixtures("refusing_outbox")

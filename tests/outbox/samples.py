@@ -96,3 +96,18 @@ def without_table() -> Iterator[None]:
         with connection.schema_editor() as editor:
             editor.alter_db_table(OutboxEvent, "moloco_rmp_away", table)
         connection.close()
+
+
+@contextmanager
+def stricter_table() -> Iterator[None]:
+    """Have the table refuse rows for a while, as when a later release added a column to set."""
+    connection = connections["default"]
+    table = connection.ops.quote_name(OutboxEvent._meta.db_table)
+    with connection.cursor() as cursor:
+        # Not NOT NULL, with which SQLite adds no column.
+        cursor.execute(f"ALTER TABLE {table} ADD COLUMN extra integer CHECK (extra IS NOT NULL)")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} DROP COLUMN extra")

@@ -30,6 +30,7 @@ from tests.outbox.samples import (
     record,
     record_many,
     seconds_until_due,
+    stricter_table,
     without_table,
 )
 
@@ -169,6 +170,20 @@ def test_a_failed_insert_outside_of_a_transaction_does_no_harm(outbox: Outbox) -
     with without_table(), pytest.raises(DatabaseError, match="outboxevent"):
         outbox.record(event(), keeps_id=False)
     assert outbox.record(event(), keeps_id=False) is True
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("depth", [0, 1], ids=["autocommit", "transaction"])
+def test_a_row_that_breaks_a_rule_is_an_error_and_not_taken_for_known(
+    outbox: Outbox, depth: int
+) -> None:
+    with stricter_table(), transaction.atomic() if depth else nullcontext():
+        Group.objects.create(name="before")
+        with pytest.raises(DatabaseError, match="extra"):
+            outbox.record(event("order-1"), keeps_id=True)
+        Group.objects.create(name="after")
+    assert Group.objects.count() == 2
+    assert outbox.record(event("order-1"), keeps_id=True) is True
 
 
 @pytest.mark.django_db(transaction=True)
