@@ -251,7 +251,8 @@ class Background:
 
         The child shares their sockets. Were they closed in the ordinary way, as when they are
         collected, some drivers would take leave of the server, which then ends the parent's
-        session.
+        session. Were they kept open, that session would outlive a parent that was killed, and with
+        it the locks of its transaction.
         """
         for raw in self._raw:
             # SQLite's connection has no socket, and a lost one may have none any more.

@@ -142,6 +142,13 @@ class Shop:
             os._exit(0)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
+    def stay(self) -> int:
+        """Fork a child that does nothing and stays; return its process id."""
+        pid = os.fork()
+        while pid == 0:
+            signal.pause()
+        return pid
+
     def fork_without_hooks(self, *emit: str) -> int:
         """Report events in a child forked in C, of which Python is not told, as by uWSGI."""
         connections.close_all()

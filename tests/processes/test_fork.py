@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
@@ -99,3 +101,19 @@ def test_a_parent_whose_session_was_ended_by_its_server_opens_another(
         shop("emit", "PAGE_VIEW", "5")
         sandbox.wait_for(6, PATIENCE)
         assert len({each["body"]["id"] for each in sandbox.events()}) == 6
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="a file has no sessions to end")
+def test_a_child_does_not_keep_up_the_session_of_a_parent_that_was_killed() -> None:
+    with Shop(RELAY="command") as shop:
+        shop("emit", "PAGE_VIEW")
+        wait_until(OutboxEvent.objects.exists)
+        assert len(sessions()) == 1
+        child = shop("stay")
+        try:
+            shop.kill()
+            # With its session an open transaction would stay, and the locks of that.
+            wait_until(lambda: not sessions())
+        finally:
+            # Fails if the child has not outlived its parent.
+            os.kill(child, signal.SIGKILL)
