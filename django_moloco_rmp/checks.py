@@ -239,7 +239,7 @@ def check_threads(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
     found = [
         CheckWarning(
             "uWSGI runs without threads, so no event is buffered: each costs a commit of its own.",
-            hint="Start it with --enable-threads.",
+            hint="Start it with --enable-threads, which only uWSGI before 2.0.27 needs.",
             id="moloco_rmp.W006",
         )
     ]
@@ -248,7 +248,8 @@ def check_threads(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
             CheckWarning(
                 f"{NAME}['RELAY'] is {settings.relay!r}, and uWSGI runs without threads: nothing "
                 "is sent from here.",
-                hint="Start it with --enable-threads, or run manage.py moloco_relay beside it.",
+                hint="Start it with --enable-threads, which only uWSGI before 2.0.27 needs, or run "
+                "manage.py moloco_relay beside it.",
                 id="moloco_rmp.W007",
             )
         )
