@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.exceptions import NetworkError, api_error
+from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Lease, Outbox
 from tests.outbox.samples import (
@@ -296,6 +297,29 @@ def test_open_transactions_of_the_shop_hold_up_no_relay(
             lease = outbox.claim(100, MINUTE)
             assert write_back(lease.token, lease.events) == len(lease.events) == count
     assert outbox.pending() == 1
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
+@pytest.mark.parametrize("count", [1, 2, 10, 60])
+@pytest.mark.parametrize("keeps_id", [False, True])
+def test_open_transactions_of_relays_hold_up_no_shop(
+    second: str, count: int, keeps_id: bool
+) -> None:
+    record_many(count, keeps_id=keeps_id)
+    relay = Outbox(second)
+
+    def claim_and_settle(held: Held) -> None:
+        lease = relay.claim(100, MINUTE)
+        record(*(f"claimed-{number}" for number in range(20)))
+        half = count // 2
+        assert relay.delivered(lease.token, lease.events[half:]) == count - half
+        assert relay.release(lease.token, lease.events[:half]) == half
+        with transaction.atomic():
+            record(*(f"settled-{number}" for number in range(20)), keeps_id=True)
+
+    with impatient():
+        Gate(second).change(claim_and_settle)
+    assert Outbox("default").pending() == count // 2 + 40
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")

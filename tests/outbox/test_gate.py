@@ -356,6 +356,30 @@ def test_who_loses_a_deadlock_tries_again(gate: Gate) -> None:
     assert (gate_row.failures, gate_row.delivered, gate_row.retried) == (1, 1, 1)
 
 
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="others wait, and then go on")
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_what_could_not_be_serialized_is_tried_again(gate: Gate, second: str, level: str) -> None:
+    gate.look()
+    record_many(1)
+    rows = models.OutboxEvent.objects.all()
+
+    def change_what_the_snapshot_shows() -> None:
+        rows.using(second).update(last_error="the other's")
+        rows.update(last_error="mine")
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
+    tries = Tries(change_what_the_snapshot_shows)
+    try:
+        gate.change(tries)
+    finally:
+        connection.close()
+    assert tries.count == 2
+    row = Row.objects.get()
+    assert (row.failures, row.delivered) == (1, 1)
+    assert rows.get().last_error == "the other's"
+
+
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks as a whole")
 @pytest.mark.parametrize("until", [3, 99], ids=["for a moment", "for good"])
 def test_a_locked_database_is_tried_again(gate: Gate, second: str, until: int) -> None:
