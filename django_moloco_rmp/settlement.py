@@ -8,12 +8,13 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import Error, transaction
 from django.db.models import F
 
 from django_moloco_rmp import signals
@@ -119,10 +120,14 @@ class Settlement:
 
         :raises django.db.Error: nothing was written; it is safe to do so again
         """
-        if self._is_news or any(each.error or not each.was_sent for each in results):
-            draft = self._gate.change(partial(self._decide, results))
-        else:
-            draft = retrying(self._outbox.using, partial(self._plain, results))
+        try:
+            draft = self._written(results)
+        except Error:
+            if all(each.error is None or each.error.message.isascii() for each in results):
+                raise
+            # A database of few characters would refuse the vendor's words for ever, and the events
+            # with them would be sent for ever.
+            draft = self._written([_in_ascii(each) for each in results])
         tally = self.tally
         tally.delivered += draft.tally.delivered
         tally.rescheduled += draft.tally.rescheduled
@@ -133,6 +138,11 @@ class Settlement:
                 self._sampled |= self._sample.add(result.job.event.identifier)
         for tell in draft.told:
             tell()
+
+    def _written(self, results: Sequence[Result]) -> _Draft:
+        if self._is_news or any(each.error or not each.was_sent for each in results):
+            return self._gate.change(partial(self._decide, results))
+        return retrying(self._outbox.using, partial(self._plain, results))
 
     def _plain(self, results: Iterable[Result]) -> _Draft:
         with transaction.atomic(using=self._outbox.using):
@@ -259,6 +269,14 @@ def _by_token(results: Iterable[Result]) -> dict[str, list[Claimed]]:
     for result in results:
         events[result.job.grant.token].append(result.job.event)
     return events
+
+
+def _in_ascii(result: Result) -> Result:
+    if result.error is None:
+        return result
+    error = copy(result.error)
+    error.message = error.message.encode("ascii", "backslashreplace").decode()
+    return replace(result, error=error)
 
 
 def _microseconds(seconds: float | None) -> int | None:

@@ -8,16 +8,17 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connection, connections, transaction
 from django.db.backends.signals import connection_created
 from django.test.utils import CaptureQueriesContext
 
 from django_moloco_rmp.bell import Bell
 from django_moloco_rmp.gate import Gate
+from django_moloco_rmp.models import Gate as GateRow
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Lease, Outbox
 from django_moloco_rmp.relay import Relay, Tally
@@ -134,6 +135,41 @@ def test_what_could_not_be_written_back_is_written_later_and_not_sent_again(
         wait_until(lambda: not OutboxEvent.objects.exists())
     assert Counter(event_id(request) for request in server.requests) == Counter(recorded)
     assert relay.tally == Tally(delivered=3)
+
+
+@contextmanager
+def narrow_messages() -> Iterator[None]:
+    """Have the tables hold no message that is not Latin, as where a project's database does not."""
+    columns = [(model._meta.db_table, "last_error") for model in (OutboxEvent, GateRow)]
+
+    def alter(charset: str) -> None:
+        with connection.cursor() as cursor:
+            for table, column in columns:
+                cursor.execute(
+                    f"ALTER TABLE {table} MODIFY {column} varchar(500) CHARACTER SET {charset}"
+                    " NOT NULL DEFAULT ''"
+                )
+
+    alter("latin1")
+    try:
+        yield
+    finally:
+        alter("utf8mb4")
+
+
+@pytest.mark.skipif("connection.vendor != 'mysql'", reason="others hold any text, as a rule")
+@pytest.mark.parametrize("status", [400, 429, 503, 403])
+def test_a_message_that_the_database_cannot_hold_is_kept_in_ascii(
+    sandbox: SandboxServer, status: int
+) -> None:
+    record("order-1")
+    sandbox.fault({"status": status, "body": {"message": "items[0].title: 注文"}, "count": None})
+    with narrow_messages(), relay_to(sandbox.url) as relay:
+        relay.run(until_empty=True)
+        told = GateRow.objects.values_list("last_status", "last_error").get()
+        assert told == (status, "items[0].title: \\u6ce8\\u6587")
+        assert not OutboxEvent.objects.exclude(lease_token="").exists()
+    assert len(sandbox.calls()) == 1
 
 
 def test_while_results_cannot_be_written_back_no_more_than_a_batch_is_sent(
