@@ -62,5 +62,5 @@ FAULTS = (
         is_long_only=True,
         is_patient=True,
     ),
-    Fault("F25", "soak", soak.soak, is_long_only=True, is_patient=True),
+    Fault("F25", "soak", soak.soak, is_patient=True),
 )

@@ -33,6 +33,8 @@ def soak(bench: Bench) -> Outcome:
         "timeout": [0.5, 0.5],
     }
     options["lose"] = {}
+    seconds = bench.scale.of(3, bench.scale.soak)
+    pause, outage = bench.scale.of(((0.1, 0.5), (0.2, 0.5)), ((2, 12), (1, 8)))
     done = {"killed": 0, "503": 0, "429": 0, "database": 0}
     most_duplicates = 0
     with Sandbox() as sandbox, bench.children() as crew:
@@ -43,10 +45,10 @@ def soak(bench: Bench) -> Outcome:
         start = time.monotonic()
         first: dict[str, int] = {}
         told = start
-        while time.monotonic() < start + bench.scale.soak:
-            _wait(bench.chance.uniform(2, 12))
+        while not first or time.monotonic() < start + seconds:
+            _wait(bench.chance.uniform(*pause))
             # Once everything has been loaded and used.
-            if not first and time.monotonic() > start + min(60, bench.scale.soak / 4):
+            if not first and time.monotonic() > start + min(60, seconds / 4):
                 first = {"elder": _memory(elder), "shop": _memory(shop)}
             kind = bench.chance.choice(tuple(done))
             done[kind] += 1
@@ -56,7 +58,7 @@ def soak(bench: Bench) -> Outcome:
                 relays.append(crew.relay(sandbox, **options).ready())
             elif kind == "503":
                 sandbox.fault({"status": 503, "count": None})
-                _wait(bench.chance.uniform(1, 8))
+                _wait(bench.chance.uniform(*outage))
                 sandbox.clear_faults()
             elif kind == "429":
                 sandbox.fault({"status": 429, "retry_after": 1, "count": 10})
@@ -89,7 +91,7 @@ def soak(bench: Bench) -> Outcome:
         return bench.judge(
             sandbox,
             sold["ids"],
-            f"{bench.scale.soak:.0f} s, {len(errors)} errors in the shop; "
+            f"{seconds:.0f} s, {len(errors)} errors in the shop; "
             + ", ".join(f"{count} x {kind}" for kind, count in done.items())
             + f"; drained {drained:.0f} s after the end; relay's memory"
             f" {growth['elder'] / 1e6:+.1f} MB; duplicates allowed {most_duplicates}",
