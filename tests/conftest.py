@@ -10,7 +10,8 @@ from django_moloco_rmp.sandbox import SandboxServer
 from tests import with_service
 
 # Deadlines measure the machine, not the code: a loaded one would fail at random.
-# Few examples while somebody waits for them, more in CI; "thorough" is for a night.
+# Few examples while somebody waits for them, more in CI; "faults" is for the long form of the fault
+# tests, "thorough" for a night.
 settings.register_profile("default", deadline=None, max_examples=25)
 settings.register_profile(
     "ci",
@@ -19,6 +20,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("faults", deadline=None, max_examples=1500)
 settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")

@@ -6,45 +6,17 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connections
-from django.db.models import BigIntegerField, DateTimeField, Value
 
 from django_moloco_rmp.client import EventClient
-from django_moloco_rmp.database import Clock
 from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.outbox import Outbox
 from django_moloco_rmp.relay import Relay, Tally
 from tests.faults.bench import Sandbox
 from tests.faults.processes import PATIENCE
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class FrozenClock(Clock):
-    """
-    The time in the place of the database's: seconds since a start.
-
-    :param ahead: the start, minutes from now. What the real clock writes meanwhile is due at once
-        if the start is a little ahead.
-    """
-
-    def __init__(self, ahead: float) -> None:
-        self._start = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=ahead)
-        self.seconds = 0.0
-
-    @property
-    def _moment(self) -> datetime:
-        return self._start + timedelta(seconds=self.seconds)
-
-    def now(self) -> Any:
-        return Value(self._moment, output_field=DateTimeField())
-
-    def microseconds(self) -> Any:
-        passed = self._moment - _EPOCH
-        return Value(passed // timedelta(microseconds=1), output_field=BigIntegerField())
+from tests.outbox.clocks import FrozenClock
 
 
 class Fleet:

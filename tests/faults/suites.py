@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 
@@ -48,8 +47,10 @@ def state_machine(bench: Bench) -> Outcome:
     said = _run(
         bench,
         "machine",
-        *["-m", "pytest", "-q", "tests/outbox/test_state_machine.py", "--create-db"],
-        HYPOTHESIS_PROFILE="thorough",
+        # What the package has logged by then would leave no room for what went wrong.
+        *["-m", "pytest", "-q", "--show-capture=no", "--create-db"],
+        "tests/outbox/test_state_machine.py",
+        HYPOTHESIS_PROFILE="faults",
     )
-    (passed,) = re.findall(r"(\d+) passed", said)
-    return Outcome(0, 0, 0, 0, f"{passed} machine(s) under the profile thorough")
+    assert "1 passed" in said, said
+    return Outcome(0, 0, 0, 0, "500 orders of up to 50 steps")
