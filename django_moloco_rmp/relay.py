@@ -1,6 +1,6 @@
 """
-The relay: asks the gate, claims events under a lease, has them posted outside of any transaction,
-and writes back what became of them.
+The relay: takes up events, has them posted outside of any transaction, and writes back what became
+of them.
 
 It is driven by one thread, the only one that talks to the database: :meth:`Relay.step` does what
 can be done at once and says when there is more to do. The senders only post.
@@ -13,7 +13,6 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,13 +20,12 @@ from django.db import Error, connections
 from django.utils.crypto import salted_hmac
 
 from django_moloco_rmp.bell import Bell
+from django_moloco_rmp.claims import Claims, Turn
 from django_moloco_rmp.client import EventClient
 from django_moloco_rmp.conf import get_settings
-from django_moloco_rmp.gate import Gate, Held
-from django_moloco_rmp.outbox import Claimed, Lease, Outbox
-from django_moloco_rmp.pace import SLOT, Slots
-from django_moloco_rmp.protocol import SECOND
-from django_moloco_rmp.senders import Grant, Job, Result, Senders
+from django_moloco_rmp.gate import Gate
+from django_moloco_rmp.outbox import Outbox
+from django_moloco_rmp.senders import Result, Senders
 from django_moloco_rmp.settlement import Settlement, Tally
 from django_moloco_rmp.wire import clamp_timestamp
 
@@ -40,38 +38,9 @@ _SETTLE_SECONDS = 0.25
 _SETTLE_RESULTS = 10
 # Seconds between looks at the table when nothing is due, and the pace at which they grow apart.
 _POLL = (1.0, 5.0)
-# Seconds between looks at a gate that is shut, which somebody may open.
-_POLL_SHUT = 2.0
-# Seconds kept free at the end of a lease, to write the last results back; or that part of a short
-# one, in which else nothing could ever begin.
-_MARGIN = 5.0
-_MARGIN_PART = 0.25
-# Milliseconds that the database's clock may seem behind because of the time it takes to ask.
-_ASKING = 50
-# Seconds within which a probe has to start.
-_PROBE_START = 2.0
 _PRUNE_SECONDS = 3600.0
 # Seconds of idleness between two signs of life.
 _SEEN_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """
-    What a look brought: jobs, or how long to wait.
-
-    ``is_idle`` if nothing is due, ``is_shut`` if the circuit lets nothing through, ``is_early`` if
-    the next slot is too far ahead, ``is_paced`` if there are slots at all. ``began`` is when the
-    gate's time was read (monotonic).
-    """
-
-    jobs: tuple[Job, ...] = ()
-    wait: float = 0.0
-    is_idle: bool = False
-    is_shut: bool = False
-    is_early: bool = False
-    is_paced: bool = False
-    began: float = 0.0
 
 
 class Relay:
@@ -123,34 +92,32 @@ class Relay:
         self._post = send
         self._senders = Senders(self._send, concurrency, self.bell.ring)
         self._settlement = Settlement(outbox, self._gate, max_qps=max_qps, jitter=jitter)
+        self._claims = Claims(
+            outbox,
+            self._gate,
+            self._settlement,
+            lease=lease,
+            send_seconds=send_seconds,
+            max_qps=max_qps,
+            fingerprint=fingerprint,
+            clock=clock,
+        )
         self._batch_size = batch_size
-        self._lease = lease
-        self._margin = min(_MARGIN, lease * _MARGIN_PART)
-        # With a time-out that fills the lease a late answer may come too late; nothing would be
-        # worse.
-        self._hold = max(lease - send_seconds - self._margin, lease * _MARGIN_PART)
-        self._send_seconds = send_seconds
         self._drain_seconds = drain_seconds
         self._idle_seconds = idle_seconds
-        self._max_qps = max_qps
-        self._fingerprint = fingerprint
         self._dedupe = timedelta(days=dedupe_days)
         self._rejected = timedelta(days=rejected_days)
         self._clock = clock
-        # Milliseconds by which that clock is ahead of the database's.
-        self._ahead = 0
         self._results: list[Result] = []
         self._settle_at = 0.0
         self._look_at = 0.0
         self._poll = _POLL[0]
         self._is_deaf = False
         self._is_paced = False
-        self._claim_seconds = 0.0
         self._taken = 0
         self._until_empty = False
         self._max_events: int | None = None
         self._is_empty = False
-        self._is_known = False
         self._woken = False
         self._stopping = False
         self._drain_until = 0.0
@@ -317,7 +284,7 @@ class Relay:
     def _look(self) -> None:
         self._woken = False
         self._refresh()
-        turn = self._claim()
+        turn = self._claims.look(self._wanted(), self._senders.size - self._senders.outstanding)
         now = time.monotonic()
         # Or each commit would ask a gate which has said when to come again.
         self._is_deaf = turn.is_shut or turn.is_early
@@ -330,7 +297,7 @@ class Relay:
             self._senders.submit(turn.jobs)
         elif turn.is_idle:
             self._idle(now)
-            turn = _Turn(wait=self._poll)
+            turn = Turn(wait=self._poll)
             self._poll = min(self._poll * 2, _POLL[1])
         self._look_at = now + turn.wait
 
@@ -341,74 +308,11 @@ class Relay:
         if connection.errors_occurred and not connection.in_atomic_block:
             connection.close()
 
-    def _claim(self) -> _Turn:
-        if not self._outbox.has_due():
-            return _Turn(is_idle=True)
-        turn = self._gate.change(self._decide)
-        self._is_known = True
-        self._settlement.counted()
-        if turn.jobs:
-            self._claim_seconds = time.monotonic() - turn.began
-        return turn
-
     def _wanted(self) -> int:
         free = self._batch_size - self._senders.outstanding - len(self._results)
         if self._max_events is not None:
             free = min(free, self._max_events - self._taken)
         return free
-
-    def _decide(self, held: Held) -> _Turn:
-        """Claim what the gate allows. Repeatable: it changes nothing but gate and outbox."""
-        ahead = self._clock() - held.now // 1000
-        self._ahead = ahead if ahead > _ASKING else 0
-        held.notes |= {"relay_seen_at": held.now, **self._settlement.counts(held.now)}
-        if not self._is_known and held.fingerprint != self._fingerprint:
-            held.notes["fingerprint"] = self._fingerprint
-            held.circuit = held.circuit.probing(held.now)
-        held.pace = held.pace.raised(held.now)
-        self._settlement.watch(held)
-        permit = held.circuit.permit(held.now, self._wanted())
-        if not permit.calls:
-            return _Turn(wait=min(permit.wait / SECOND, _POLL_SHUT), is_shut=True)
-        # Where the database is far away, slots for now would be over before the claim is made.
-        soon = held.now + int(self._claim_seconds * SECOND)
-        slots = held.pace.slots(soon, permit.calls, self._max_qps)
-        if slots.interval and slots.count:
-            # Slots that nobody is free to use would pass by.
-            free = max(1, self._senders.size - self._senders.outstanding)
-            slots = Slots(min(slots.count, free), slots.first, slots.interval)
-        if not slots.count:
-            return _Turn(wait=slots.wait / SECOND, is_early=True, is_paced=True)
-        lease = self._outbox.claim(slots.count, timedelta(seconds=self._lease))
-        events = self._without_waiting(held, lease)
-        if not events:
-            return _Turn(is_idle=not lease.events)
-        held.circuit = held.circuit.taken(held.now, permit, self._send_seconds + self._margin)
-        held.pace = held.pace.taken(held.now, slots, len(events))
-        hold = _PROBE_START if permit.is_probe else self._hold
-        grant = Grant(
-            lease.token,
-            held.circuit.generation,
-            held.now,
-            held.read_at + hold,
-            permit.is_probe,
-        )
-        return _Turn(
-            tuple(_job(event, grant, held, slots, number) for number, event in enumerate(events)),
-            is_paced=bool(slots.interval),
-            began=held.read_at,
-        )
-
-    def _without_waiting(self, held: Held, lease: Lease) -> list[Claimed]:
-        """Hand back events of identifiers that were throttled and have to wait."""
-        events: list[Claimed] = []
-        waiting: dict[int, list[Claimed]] = {}
-        for event in lease.events:
-            wait = held.pace.waits(held.now, event.identifier)
-            (waiting.setdefault(wait, []) if wait else events).append(event)
-        for wait, late in waiting.items():
-            self._outbox.release(lease.token, late, timedelta(microseconds=wait))
-        return events
 
     def _idle(self, now: float) -> None:
         connection = connections[self._outbox.using]
@@ -428,17 +332,7 @@ class Relay:
         self._settlement.counted()
 
     def _send(self, payload: str) -> None:
-        self._post(clamp_timestamp(payload, self._clock() - self._ahead))
-
-
-def _job(event: Claimed, grant: Grant, held: Held, slots: Slots, number: int) -> Job:
-    if not slots.interval:
-        return Job(event, grant, 0.0, grant.start_before)
-    # By when it was read at the latest: an early call would crowd those before it. The time that
-    # the reading took is part of the slot, but leaves half of it where the database is far away.
-    start = held.read_by + (slots.first + number * slots.interval - held.now) / SECOND
-    late = SLOT / SECOND - min(held.read_by - held.read_at, SLOT / SECOND / 2)
-    return Job(event, grant, start, min(start + late, grant.start_before))
+        self._post(clamp_timestamp(payload, self._clock() - self._claims.ahead))
 
 
 def client_from_settings() -> EventClient:

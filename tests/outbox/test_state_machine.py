@@ -1,6 +1,6 @@
 """
-Outbox, gate and settlement against a model of them: any order of steps of two relays and a shop,
-nothing lost, no lease given twice, and the circuit as the vendor's protocol has it.
+Outbox, gate, claims and settlement against a model of them: any order of steps of two relays and a
+shop, nothing lost, no lease given twice, and the circuit as the vendor's protocol has it.
 
 The clock stands still until a step moves it, however long the machine takes for the steps.
 """
@@ -28,11 +28,12 @@ from hypothesis.stateful import (
 )
 
 from django_moloco_rmp import models
+from django_moloco_rmp.claims import Claims
 from django_moloco_rmp.exceptions import DeliveryError, NetworkError, api_error
 from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.outbox import Outbox
-from django_moloco_rmp.relay import Relay
 from django_moloco_rmp.senders import Job, Result
+from django_moloco_rmp.settlement import Settlement
 from tests.outbox.clocks import FrozenClock
 from tests.outbox.samples import event
 
@@ -136,16 +137,19 @@ class OutboxMachine(RuleBasedStateMachine):
         self.throttled: dict[str, int] = {}
         self.count: Counter[str] = Counter()
 
-    def new_relay(self) -> Relay:
-        return Relay(
+    def new_relay(self) -> tuple[Claims, Settlement]:
+        settlement = Settlement(self.outbox, self.gate, max_qps=None, jitter=lambda: 0.0)
+        claims = Claims(
             self.outbox,
-            lambda body: None,
-            gate=self.gate,
-            batch_size=BATCH,
+            self.gate,
+            settlement,
             lease=LEASE,
             send_seconds=SENDING,
-            jitter=lambda: 0.0,
+            max_qps=None,
+            fingerprint="",
+            clock=lambda: 0,
         )
+        return claims, settlement
 
     @initialize(rejections=st.sampled_from([0, 17]), data=st.data())
     def it_has_a_past(self, rejections: int, data: st.DataObject) -> None:
@@ -196,7 +200,8 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(target=flights, number=st.integers(0, 1))
     def claim(self, number: int) -> object:
         due = self.due()
-        turn = self.relays[number]._claim()
+        claims, _ = self.relays[number]
+        turn = claims.look(BATCH, BATCH)
         if not due:
             assert turn.is_idle
             return multiple()
@@ -243,7 +248,8 @@ class OutboxMachine(RuleBasedStateMachine):
             Result(job, _error(outcome), was_sent=outcome != "unsent")
             for job, outcome in zip(flight.jobs, outcomes, strict=True)
         ]
-        self.relays[flight.relay]._settlement.settle(results)
+        _, settlement = self.relays[flight.relay]
+        settlement.settle(results)
         # Successes first, and what was not tried before what was refused.
         ordered = sorted(
             zip(flight.jobs, outcomes, strict=True),
