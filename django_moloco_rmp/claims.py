@@ -17,6 +17,7 @@ from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.outbox import Claimed, Lease, Outbox
 from django_moloco_rmp.pace import SLOT, Slots
 from django_moloco_rmp.protocol import SECOND
+from django_moloco_rmp.readings import Reading, Readings
 from django_moloco_rmp.senders import Grant, Job
 from django_moloco_rmp.settlement import Settlement
 
@@ -91,6 +92,7 @@ class Claims:
         self._clock = clock
         self._is_known = False
         self._claim_seconds = 0.0
+        self._readings = Readings()
 
     def look(self, wanted: int, free: int) -> Turn:
         """
@@ -116,6 +118,7 @@ class Claims:
         if not self._is_known and held.fingerprint != self._fingerprint:
             held.notes["fingerprint"] = self._fingerprint
             held.circuit = held.circuit.probing(held.now)
+        reading = self._readings.closest(Reading(held.now, held.read_at, held.read_by))
         held.pace = held.pace.raised(held.now)
         self._settlement.watch(held)
         permit = held.circuit.permit(held.now, wanted)
@@ -144,7 +147,7 @@ class Claims:
             permit.is_probe,
         )
         return Turn(
-            tuple(_job(event, grant, held, slots, number) for number, event in enumerate(events)),
+            tuple(_job(event, grant, reading, slots, n) for n, event in enumerate(events)),
             is_paced=bool(slots.interval),
             began=held.read_at,
         )
@@ -161,11 +164,11 @@ class Claims:
         return events
 
 
-def _job(event: Claimed, grant: Grant, held: Held, slots: Slots, number: int) -> Job:
+def _job(event: Claimed, grant: Grant, reading: Reading, slots: Slots, number: int) -> Job:
     if not slots.interval:
         return Job(event, grant, 0.0, grant.start_before)
-    # By when it was read at the latest: an early call would crowd those before it. The time that
-    # the reading took is part of the slot, but leaves half of it where the database is far away.
-    start = held.read_by + (slots.first + number * slots.interval - held.now) / SECOND
-    late = SLOT / SECOND - min(held.read_by - held.read_at, SLOT / SECOND / 2)
+    # Not before it is sure: an early call would crowd those before it. The doubt is part of the
+    # slot, but leaves half of it where the database is far away.
+    start = reading.latest(slots.first + number * slots.interval)
+    late = SLOT / SECOND - min(reading.doubt, SLOT / SECOND / 2)
     return Job(event, grant, start, min(start + late, grant.start_before))

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from django_moloco_rmp.claims import Claims
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Lease, Outbox
 from django_moloco_rmp.protocol import State as CircuitState
 from django_moloco_rmp.relay import Relay, Tally
 from django_moloco_rmp.sandbox import SandboxServer
+from django_moloco_rmp.settlement import Settlement
 from tests.outbox.clocks import ShiftedClock
 from tests.outbox.relays import relay_to
 from tests.outbox.samples import record_many, seconds_until_due
@@ -207,6 +209,31 @@ def test_no_call_is_early_because_the_database_took_long_to_tell_the_time() -> N
     first, second, third = timed.taken()
     assert second - first > 0.5
     assert third - second > 0.5
+
+
+def test_no_call_is_late_because_the_database_once_took_long_to_tell_the_time() -> None:
+    def hold_up(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        told = execute(sql, params, many, context)
+        if sql.startswith("SELECT") and "moloco_rmp_gate" in sql:
+            time.sleep(0.3)
+        return told
+
+    outbox, gate = Outbox("default"), Gate("default")
+    claims = Claims(
+        outbox,
+        gate,
+        Settlement(outbox, gate, max_qps=2, jitter=lambda: 0.0),
+        lease=120,
+        send_seconds=13,
+        max_qps=2,
+        fingerprint="",
+        clock=lambda: 0,
+    )
+    record_many(2)
+    (first,) = claims.look(1, 1).jobs
+    with connections["default"].execute_wrapper(hold_up):
+        (second,) = claims.look(1, 1).jobs
+    assert 0.5 < second.not_before - first.not_before < 0.7
 
 
 def test_a_limit_below_one_call_a_second(passing: ShiftedClock) -> None:
