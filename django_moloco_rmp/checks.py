@@ -290,8 +290,8 @@ def _celery_faults(runner: Any) -> Iterator[CheckMessage]:
     if runner.TASK not in tasks and is_here and not apps.is_installed("django_celery_beat"):
         yield CheckWarning(
             f"No entry of Celery's beat_schedule calls {runner.TASK!r}.",
-            hint="Have it called every minute, or cron call moloco_relay --until-empty: else events "
-            "wait for the next one to come when a nudge is lost, and after an outage.",
+            hint="Have it called every minute, or cron call moloco_relay --until-empty: else "
+            "events wait for the next one to come when a nudge is lost, and after an outage.",
             id="moloco_rmp.W009",
         )
 

@@ -21,7 +21,7 @@ from django.db.models import F
 from django_moloco_rmp import signals
 from django_moloco_rmp.database import Clock, retrying
 from django_moloco_rmp.pace import Pace
-from django_moloco_rmp.protocol import Circuit, Reason, State
+from django_moloco_rmp.protocol import SECOND, Circuit, Reason, State
 
 logger = logging.getLogger("django_moloco_rmp")
 
@@ -144,6 +144,11 @@ class Gate:
     def noted(self) -> dict[str, Any]:
         """Return the columns which nobody decides by; none if nothing has passed the gate yet."""
         return self._row.values(*_NOTES).first() or {}
+
+    def has_been_seen(self, seconds: float) -> bool:
+        """Return whether a relay has left a sign of life in so many seconds."""
+        since = self._clock.microseconds() - int(seconds * SECOND)
+        return bool(retrying(self.using, self._row.filter(relay_seen_at__gte=since).exists))
 
     def note(self, columns: Callable[[Any], dict[str, Any]]) -> None:
         """

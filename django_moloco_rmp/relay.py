@@ -65,6 +65,8 @@ class Relay:
 
     #: It uses the connection of the thread that drives it, and closes it when it is idle.
     has_connection = True
+    #: It has no thread of its own that talks.
+    talking = None
 
     def __init__(
         self,
@@ -359,6 +361,7 @@ def client_from_settings() -> EventClient:
 def relay_from_settings(
     using: str,
     *,
+    client: EventClient | None = None,
     bell: Bell | None = None,
     drain_seconds: float = 20.0,
     idle_seconds: float = 10.0,
@@ -367,13 +370,14 @@ def relay_from_settings(
     Return a relay for the outbox of one database, as the settings have it.
 
     :param using: the database's alias
+    :param client: what :func:`client_from_settings` returned, for those who close it
     :param bell: as for :class:`Relay`
     :param drain_seconds: as for :class:`Relay`
     :param idle_seconds: as for :class:`Relay`
     :raises ImproperlyConfigured: the settings are at fault
     """
     settings = get_settings()
-    client = client_from_settings()
+    client = client or client_from_settings()
     fingerprint = salted_hmac(__name__, f"{client.url} {settings.api_key}", algorithm="sha256")
     return Relay(
         Outbox(using),

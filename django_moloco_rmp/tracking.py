@@ -261,7 +261,7 @@ def _alias(using: str | None) -> str:
 def _wake_after_commit(alias: str) -> None:
     wake = partial(runners.wake, alias)
     if _commits_by_hand(alias):
-        # Django tells nobody when; the relay looks again by itself.
+        # Django tells nobody when; the relay looks again by itself, workers by their timetable.
         wake()
     else:
         transaction.on_commit(wake, using=alias, robust=True)

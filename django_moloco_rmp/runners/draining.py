@@ -6,13 +6,16 @@ import time
 
 from django_moloco_rmp import runners
 from django_moloco_rmp.conf import get_settings
-from django_moloco_rmp.outbox import default_alias
-from django_moloco_rmp.relay import relay_from_settings
+from django_moloco_rmp.gate import Gate
+from django_moloco_rmp.outbox import Outbox, default_alias
+from django_moloco_rmp.relay import client_from_settings, relay_from_settings
 
 #: Seconds after which a task makes room for others, and has another one go on.
 SECONDS = 30.0
 #: Seconds that it may then take to finish what is being sent.
 DRAIN_SECONDS = 20.0
+#: Seconds after which a relay leaves a sign of life though nothing is due.
+SIGN_SECONDS = 30.0
 #: Seconds that a task takes at most, and a generous bit.
 LIMIT = 75
 #: Seconds after which a nudge that no worker has taken is dropped. By the worker's clock, which may
@@ -29,11 +32,17 @@ def drain_outbox(using: str | None, *, seconds: float = SECONDS) -> None:
     :raises ImproperlyConfigured: the settings are at fault
     :raises django.db.Error: the database failed; the events stay as they are
     """
-    if not get_settings().enabled:
-        return
     alias = using or default_alias()
-    relay = relay_from_settings(alias, drain_seconds=DRAIN_SECONDS)
+    if not get_settings().enabled or not _is_called_for(alias):
+        return
     started = time.monotonic()
-    relay.run(until_empty=True, seconds=seconds)
+    with client_from_settings() as client:
+        relay = relay_from_settings(alias, client=client, drain_seconds=DRAIN_SECONDS)
+        relay.run(until_empty=True, seconds=seconds)
     if time.monotonic() - started >= seconds:
         runners.wake(alias)
+
+
+def _is_called_for(using: str) -> bool:
+    """Return whether anything is due, or it is time for a sign of life: most nudges come late."""
+    return Outbox(using).has_due() or not Gate(using).has_been_seen(SIGN_SECONDS)

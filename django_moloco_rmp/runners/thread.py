@@ -52,11 +52,13 @@ class Runner(Protocol):
     What the background thread drives for each database: a relay, or what nudges a queue.
 
     ``has_connection`` if it uses the thread's connection, and closes it when it is idle.
-    ``talking`` is held by a thread of its own while that talks to somebody.
     """
 
     has_connection: bool
-    talking: threading.Lock
+
+    @property
+    def talking(self) -> threading.Lock | None:
+        """Held by a thread of its own, if it has one, while that talks to somebody."""
 
     def wake(self) -> None:
         """Take notice of new events. Callable from any thread."""
@@ -235,9 +237,9 @@ class Background:
         A child made in the middle of it would inherit the locks of the driver, and hang.
         """
         end = time.monotonic() + _FORK_TIMEOUT
-        runners = [each for each in self._runners.values() if each is not None]
-        for lock in [self._talking, *(each.talking for each in runners)]:
-            if lock.acquire(timeout=max(0.0, end - time.monotonic())):
+        locks = [self._talking, *(each.talking for each in self._runners.values() if each)]
+        for lock in locks:
+            if lock is not None and lock.acquire(timeout=max(0.0, end - time.monotonic())):
                 self._hushed.append(lock)
 
     def go_on(self) -> None:

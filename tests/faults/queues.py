@@ -13,7 +13,7 @@ import django
 
 from tests.faults.bench import Bench, Outcome, Sandbox, wait_until
 from tests.faults.processes import Child
-from tests.runners.brokers import free_port, silent_port
+from tests.runners.brokers import refusing_port, silent_port
 
 #: The most that a queue which is away may add to a transaction, seconds.
 _MOST_ADDED = 0.005
@@ -23,11 +23,11 @@ _REFUSING = "tests.runners.backends.Refusing"
 @contextmanager
 def _away() -> Iterator[dict[str, dict[str, Any]]]:
     """What a shop is started with, for each way in which its queue may be away."""
-    with silent_port() as silent:
+    with silent_port() as silent, refusing_port() as refused:
         ways: dict[str, dict[str, Any]] = {}
         if importlib.util.find_spec("celery") is not None:
             for scheme in ("redis", "amqp"):
-                for how, port in (("refused", free_port()), ("silent", silent)):
+                for how, port in (("refused", refused), ("silent", silent)):
                     url = f"{scheme}://127.0.0.1:{port}//"
                     ways[f"{scheme} {how}"] = {"RELAY": "celery", "broker": url}
         if django.VERSION >= (6, 0):

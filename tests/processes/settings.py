@@ -22,6 +22,16 @@ LOGGING = {
 if "SHOP_BROKER_URL" in os.environ:
     # As a project's __init__.py does.
     from tests.runners import project as project
+
+    CELERY_BROKER_URL = os.environ["SHOP_BROKER_URL"]
+    CELERY_TASK_ROUTES = {"django_moloco_rmp.drain": {"queue": os.environ["SHOP_QUEUE"]}}
+    CELERY_BEAT_SCHEDULE = {
+        "moloco-rmp": {
+            "task": "django_moloco_rmp.drain",
+            "schedule": float(os.environ.get("SHOP_FLOOR", "3600")),
+        },
+    }
+    CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 if "SHOP_TASKS" in os.environ:
     TASKS = {"default": {"BACKEND": os.environ["SHOP_TASKS"]}}
     if TASKS["default"]["BACKEND"].startswith("django_tasks_db."):

@@ -13,8 +13,15 @@ from contextlib import contextmanager
 from tests.processes.children import wait_until
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """A port that is taken, and on which nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
+
+
+def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -46,8 +53,8 @@ def silent_port() -> Iterator[int]:
 class Redis:
     """A context manager: a Redis of our own, that keeps nothing and may be killed."""
 
-    def __init__(self, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self) -> None:
+        self.port = _free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def __enter__(self) -> Redis:

@@ -225,7 +225,7 @@ def test_an_older_django_has_no_tasks() -> None:
 
 @needs_tasks
 @pytest.mark.parametrize("alias", ["default", "moloco_rmp"])
-def test_the_immediate_backend_would_send_in_the_request(alias: str) -> None:
+def test_the_immediate_backend_would_send_in_the_process_that_reports(alias: str) -> None:
     tasks = {"default": {"BACKEND": DUMMY}, alias: {"BACKEND": IMMEDIATE}}
     assert told("tasks", TASKS=tasks) == (
         "moloco_rmp.E011",
