@@ -79,7 +79,7 @@ def figures(using: str, period: str, hour: int) -> Figures:
     first = hour - length
     rows = (
         HourlyCount._base_manager.using(using)
-        .filter(destination=DEFAULT, hour__gte=first)
+        .filter(destination=DEFAULT, hour__range=(first, hour))
         .values_list("hour", "event_type", "outcome", "count")
     )
     types: dict[str, Counter[str]] = {}
@@ -136,9 +136,7 @@ def _columns(
     for bucket in range(start, (last + shift) // width + 1):
         buckets[bucket] = Counter()
     for at, counts in hours.items():
-        bucket = (at + shift) // width
-        if bucket in buckets:
-            buckets[bucket] += counts
+        buckets[(at + shift) // width] += counts
     most = max((sum(each.values()) for each in buckets.values()), default=0)
     every = _LABEL_EVERY[period]
     columns = []

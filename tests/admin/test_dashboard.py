@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -116,6 +117,29 @@ def test_events_flow(viewer: Client) -> None:
     assert re.search("delivered [34] seconds ago", found.text)
 
 
+def test_events_flow_that_have_not_arrived_yet(viewer: Client) -> None:
+    kept("cart-1", OutboxEvent.State.PENDING)
+    relay_seen()
+    found = headline(viewer)
+    assert (found.tone, found.title, found.text) == ("good", "Events flow", "")
+
+
+def test_events_flow_more_slowly_when_moloco_asks_for_it(viewer: Client) -> None:
+    def throttle(held: Held) -> None:
+        for mark in "ab":
+            held.pace, _ = held.pace.throttle(held.now, held.now, mark, 60 * SECOND, 0.0, None)
+        held.pace = replace(held.pace, rate=7_500, ceiling=30_000, changed_at=held.now)
+
+    Gate("default").change(throttle)
+    relay_seen(delivered=5)
+    found = headline(viewer)
+    assert (found.tone, found.text) == (
+        "good",
+        "Slowed down to 7.5 events a second: Moloco asked for less. "
+        "Shoppers held back for a moment: 2.",
+    )
+
+
 def test_an_outage(viewer: Client) -> None:
     relay_seen()
     fail()
@@ -226,6 +250,18 @@ def test_figures_by_period_and_type(viewer: Client) -> None:
     columns = viewer.get(f"{DASHBOARD}?period=day").context["figures"].columns
     assert len(columns) == 25
     assert [column.figures[0] for column in columns if column.figures[0] != "0"] == ["70", "1,234"]
+
+
+@pytest.mark.parametrize("period", ["hour", "day", "week"])
+def test_an_hour_that_has_begun_meanwhile_is_not_in_the_figures_yet(
+    viewer: Client, period: str
+) -> None:
+    # On another machine, say. Two, for the present hour may end during the test.
+    count("HOME", "delivered", 70, hours_ago=-2)
+    count("HOME", "delivered", 5)
+    figures = viewer.get(f"{DASHBOARD}?period={period}").context["figures"]
+    assert figures.tiles[0].figure == "5"
+    assert sum(column.total for column in figures.columns) == (0 if period == "hour" else 5)
 
 
 def test_charts_are_told_to_a_screen_reader(viewer: Client) -> None:
