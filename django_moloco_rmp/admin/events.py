@@ -50,8 +50,6 @@ _FILTERS = (StateFilter, TypeFilter, AgeFilter, StatusFilter, MessageFilter)
 #: What an address may hold; anything else is taken out of it before Django looks at it.
 _KNOWN = frozenset({"q", "p", "all", BEFORE, *(each.parameter_name for each in _FILTERS)})
 _SHORT = 80
-#: The confirmation counts so far.
-_MOST_TOLD = 100_000
 
 
 class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -72,6 +70,8 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     window_size = 10_000
     #: So many events are changed by one request.
     step_size = 20_000
+    #: Events to discard are counted up to here.
+    most_counted = 100_000
     fieldsets: ClassVar = (
         (None, {"fields": ("event_id", "event_type", "state_label", "recorded", "due")}),
         (_("What Moloco said"), {"fields": ("status", "whole_message", "attempts", "failures")}),
@@ -324,22 +324,19 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return steps.take(request, rows[: self.step_size + 1], self.step_size, work)
 
     def _confirmation(self, request: HttpRequest, rows: Any, present: int) -> Any:
-        found = rows[: _MOST_TOLD + 1].count()
+        found = rows[: self.most_counted + 1].count()
         if not found:
             text = gettext("Nothing to discard: delivered events, and those being sent, stay.")
             self.message_user(request, text, messages.WARNING)
             return None
-        is_more = found > _MOST_TOLD
-        count = _number(min(found, _MOST_TOLD))
-        if is_more:
+        count = _number(min(found, self.most_counted))
+        if found > self.most_counted:
             title = gettext("Discard more than %s events?") % count
         else:
             title = ngettext("Discard %(count)s event?", "Discard %(count)s events?", found) % {
                 "count": count
             }
-        return self._page(
-            request, "discard.html", "discard", title=title, since=present, is_more=is_more
-        )
+        return self._page(request, "discard.html", "discard", title=title, since=present)
 
     def _stepped(
         self,

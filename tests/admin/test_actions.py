@@ -139,6 +139,18 @@ def test_discarding_nothing_says_so(operator: Client) -> None:
     assert log() == []
 
 
+def test_what_would_take_long_to_count_is_not_counted_before_it_is_discarded(
+    operator: Client,
+) -> None:
+    for number in range(9):
+        kept(f"cart-{number}")
+    url = f"{SMALL}?state=rejected"
+    response = act(operator, "discard", url=url)
+    assert response.context["title"] == "Discard more than 8 events?"
+    finish(operator, response, url)
+    assert states() == {}
+
+
 def test_only_what_was_there_when_it_was_confirmed_is_discarded(operator: Client) -> None:
     for number in range(7):
         kept(f"cart-{number}")

@@ -121,6 +121,14 @@ def test_missing_identifiers_are_advised_on(viewer: Client) -> None:
     assert not advice["with_page_id"]
 
 
+def test_browsers_that_send_no_cookie_back_are_advised_on(viewer: Client) -> None:
+    count("HOME", "delivered", 100, with_user_id=1, with_persistent_id=80)
+    measures = viewer.get(CHECKLIST).context["measures"]
+    advice = {measure.name: measure.advice for measure in measures}
+    assert advice["with_persistent_id"].startswith("Some browsers send no cookie back")
+    assert advice["with_user_id"] == ""
+
+
 @pytest.mark.parametrize(
     ("sample", "tone"),
     [
@@ -172,6 +180,14 @@ def test_a_production_platform(viewer: Client) -> None:
         found = finding(viewer, "Platform id and API key")
     assert (found.tone, found.advice) == ("good", "")
     assert "SHOP is a production platform" in found.text
+
+
+def test_an_address_of_the_shops_own_is_mentioned(viewer: Client) -> None:
+    text = "BASE_URL sends events to an address of your own."
+    assert text not in finding(viewer, "Platform id and API key").text
+    base_url = {**django_settings.MOLOCO_RMP, "BASE_URL": "http://127.0.0.1:8010"}
+    with override_settings(MOLOCO_RMP=base_url):
+        assert text in finding(viewer, "Platform id and API key").text
 
 
 @override_settings(MOLOCO_RMP=None)

@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from django_moloco_rmp.admin.correction import correct
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
-from django_moloco_rmp.wire import loads
+from django_moloco_rmp.wire import dumps, loads
 from tests.admin.pages import SECRET, kept, log, messages, page
+from tests.outbox.samples import event as sample
 
 pytestmark = [pytest.mark.urls("tests.admin.urls"), pytest.mark.django_db]
 
@@ -104,6 +106,44 @@ def test_both_versions_are_in_the_history_without_what_names_the_shopper(
     seen = viewer.get(page(row, "history")).content.decode()
     assert "Corrected, and sent again." in seen
     assert "chair" not in seen
+
+
+@pytest.mark.parametrize("payload", ["<no JSON>", "[" * 10_000], ids=["text", "nested too deep"])
+def test_of_a_body_that_was_no_json_the_history_has_the_length(
+    operator: Client, payload: str
+) -> None:
+    row = kept("cart-1", payload=payload)
+    submit(operator, row, dumps(sample("cart-1")))
+    row.refresh_from_db()
+    assert row.state == State.PENDING
+    ((_, text),) = log()
+    _, before, after = text.split("\n")
+    assert before == f"Before: (no JSON, {len(payload)} characters)"
+    assert json.loads(after.removeprefix("After: "))["id"] == "cart-1"
+
+
+def test_what_happens_between_the_look_and_the_writing_is_not_overwritten(
+    operator: Client,
+) -> None:
+    row = kept("cart-1")
+    others: list[int] = []
+
+    def intervene(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith("UPDATE") and OutboxEvent._meta.db_table in sql and not others:
+            others.append(row.attempts + 1)
+            # Another correction was sent, and refused.
+            OutboxEvent.objects.update(attempts=others[0])
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(intervene):
+        response = submit(operator, row, body_of(row, page_id="A"))
+    assert response.context["form"].non_field_errors() == [
+        "This event has changed meanwhile: open it again."
+    ]
+    before = row.payload
+    row.refresh_from_db()
+    assert (row.state, row.payload, row.attempts) == (State.REJECTED, before, others[0])
+    assert log() == []
 
 
 def test_a_replayed_correction_changes_nothing(operator: Client) -> None:

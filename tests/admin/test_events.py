@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from django_moloco_rmp.admin.grouping import grouped
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
 from tests.admin.pages import EVENTS, SMALL, kept, page, shown
+from tests.outbox.samples import record_many
 
 pytestmark = [pytest.mark.urls("tests.admin.urls"), pytest.mark.django_db]
 
@@ -72,6 +75,38 @@ def test_messages_that_are_alike_are_one_group(viewer: Client) -> None:
     assert set(listed(viewer, "?message=unknown")) == set(
         OutboxEvent.objects.values_list("event_id", flat=True)
     )
+
+
+def test_only_the_commonest_messages_are_offered_and_the_one_chosen(viewer: Client) -> None:
+    for name in "abcdefghij":
+        for number in range(2):
+            kept(f"{name}-{number}", last_error=f"fault {name}")
+    kept("k", last_error="fault k")
+    (rare,) = grouped(OutboxEvent.objects.filter(event_id="k")).groups
+
+    def offered(query: str) -> list[str]:
+        spec = viewer.get(EVENTS + query).context["cl"].filter_specs[-1]
+        return [str(label) for _, label in spec.lookup_choices]
+
+    common = [f"fault {name} (2)" for name in "abcdefghij"]
+    assert sorted(offered("")) == common
+    assert sorted(offered(f"?message={rare.key}")) == [*common, "fault k (1)"]
+    assert listed(viewer, f"?message={rare.key}") == ["k"]
+
+
+def test_of_a_message_with_too_many_variants_the_newest_are_found(viewer: Client) -> None:
+    record_many(
+        502, state=State.REJECTED, last_status=400, finished_at=DatabaseNow() - timedelta(hours=1)
+    )
+    for row in OutboxEvent.objects.all():
+        row.last_error = f"items[{row.pk}] is unknown"
+        row.save(update_fields=["last_error"])
+    newest = kept("newest", last_error="items[0] is unknown")
+    (group,) = grouped(OutboxEvent.objects.all()).groups
+    assert group.count == 503
+    response = viewer.get(f"{EVENTS}?message={group.key}")
+    assert response.context["cl"].result_count == 500
+    assert newest.event_id in shown(response)
 
 
 def test_search_by_event_id_finds_it_however_old(viewer: Client) -> None:
@@ -174,6 +209,40 @@ def test_one_event(operator: Client) -> None:
     # Nothing to type into but the hidden fields of the buttons.
     assert "<textarea" not in text
     assert 'name="_save"' not in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "badge", "due"),
+    [
+        ({}, "pending", "now"),
+        ({"available_at": DatabaseNow() + timedelta(minutes=90)}, "pending", "in 1\xa0hour, "),
+        (
+            {"available_at": DatabaseNow() + timedelta(minutes=90), "last_error": "no answer"},
+            "to be tried again",
+            "in 1\xa0hour, ",
+        ),
+        (
+            {"available_at": DatabaseNow() + timedelta(minutes=90), "lease_token": "a relay's"},
+            "being sent",
+            "being sent; if nothing comes of that, in 1\xa0hour, ",
+        ),
+        ({"lease_token": "a relay's that was killed"}, "pending", "now"),
+        ({"state": State.REJECTED}, "rejected", "none: rejected "),
+        ({"state": State.SENT}, "sent", "none: delivered "),
+        # By hand, in the database.
+        ({"state": State.REJECTED, "finished_at": None}, "rejected", ""),
+    ],
+)
+def test_where_an_event_stands(
+    viewer: Client, columns: dict[str, Any], badge: str, due: str
+) -> None:
+    row = kept("cart-1", **{"state": State.PENDING, **columns})
+    text = viewer.get(page(row)).content.decode()
+    (state,) = re.findall(r'<span class="moloco-badge moloco-\w+">([^<]*)</span>', text)
+    (told,) = re.findall(r'field-due.*?<div class="readonly">(.*?)</div>', text, re.S)
+    assert state == badge
+    assert told.startswith(due)
+    assert bool(told) is bool(due)
 
 
 @pytest.mark.parametrize(

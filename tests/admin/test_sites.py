@@ -28,6 +28,17 @@ def test_a_site_with_events_only(operator: Client) -> None:
     assert states() == {"cart-1": OutboxEvent.State.PENDING}
 
 
+@pytest.mark.parametrize("path", ["gates/moloco_rmp/gate/", "counts/moloco_rmp/hourlycount/"])
+def test_a_site_with_one_page_links_to_no_other(viewer: Client, path: str) -> None:
+    kept("cart-1")
+    count("HOME", "delivered", 3)
+    response = viewer.get(f"/{path}")
+    assert response.status_code == 200
+    links = re.findall(r'href="([^"]*/moloco_rmp/[^"]*)"', response.content.decode())
+    pages = [link for link in links if not link.startswith("/static/")]
+    assert set(pages) <= {f"/{path}", f"/{path.split('/')[0]}/moloco_rmp/"}
+
+
 @override_settings(USE_TZ=False)
 def test_without_time_zones(operator: Client) -> None:
     row = kept("cart-1")
