@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -22,11 +23,6 @@ from django_moloco_rmp.protocol import SECOND
 _DUE_INDEX = "moloco_rmp_due"
 #: Tables below this are read as a whole by right.
 _SMALL = 1000
-# Seconds that a clock may be off before Moloco takes events for ones of the future or the past.
-_MOST_SKEW = 2.0
-# Seconds after which a transaction keeps old row versions for long.
-_LONG_TRANSACTION = 300.0
-_LONG_HISTORY = 100_000
 _SHORT_TIMEOUT = 5_000
 
 
@@ -39,16 +35,40 @@ class Finding:
     is_fine: bool = True
 
 
-def diagnose(using: str) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    What is fine up to here.
+
+    ``skew`` is how many seconds the clocks may be apart before Moloco takes events for ones of the
+    future or the past, ``transaction`` how many one may be open before it keeps old versions of
+    rows for long. ``dead_rows`` and ``history`` are numbers of such versions.
+    """
+
+    skew: float = 2.0
+    transaction: float = 300.0
+    dead_rows: int = 100_000
+    history: int = 100_000
+
+
+_LIMITS = Limits()
+_Findings = Iterator[tuple[str, bool]]
+_Probe = Callable[[Any, Limits], _Findings]
+
+
+def diagnose(
+    using: str, *, clock: Clock | None = None, limits: Limits = _LIMITS
+) -> Iterator[Finding]:
     """
     Look at the database of an outbox; changes nothing.
 
     :param using: the database's alias
+    :param clock: the database's, unless a test has another
     """
     connection = connections[using]
     connection.ensure_connection()
-    probes: list[tuple[str, Callable[[Any], Iterator[tuple[str, bool]]]]] = [
-        ("clock", _clock),
+    probes: list[tuple[str, _Probe]] = [
+        ("clock", partial(_clock, clock or Clock())),
         ("index use", _index_use),
         *_BY_VENDOR.get(connection.vendor, ()),
     ]
@@ -56,16 +76,18 @@ def diagnose(using: str) -> Iterator[Finding]:
         try:
             # PostgreSQL gives up a whole transaction for one failed statement.
             with transaction.atomic(using=using) if connection.in_atomic_block else nullcontext():
-                findings = [Finding(name, text, is_fine) for text, is_fine in probe(connection)]
+                findings = [
+                    Finding(name, text, is_fine) for text, is_fine in probe(connection, limits)
+                ]
         except Error as error:
             text = str(error).strip().partition("\n")[0]
             findings = [Finding(name, f"not known: the database refuses to tell ({text})")]
         yield from findings
 
 
-def _clock(connection: Any) -> Iterator[tuple[str, bool]]:
+def _clock(clock: Clock, connection: Any, limits: Limits) -> _Findings:
     gate = apps.get_model("moloco_rmp", "Gate")
-    rows = gate._base_manager.using(connection.alias).annotate(now=Clock().microseconds())
+    rows = gate._base_manager.using(connection.alias).annotate(now=clock.microseconds())
     before = time.time()
     moment = rows.values_list("now", flat=True).first()
     after = time.time()
@@ -78,7 +100,7 @@ def _clock(connection: Any) -> Iterator[tuple[str, bool]]:
         f"the database is {abs(skew):.3f} s {'ahead of' if skew > 0 else 'behind'} this machine, "
         f"give or take {margin:.3f} s"
     )
-    if abs(skew) - margin <= _MOST_SKEW:
+    if abs(skew) - margin <= limits.skew:
         yield text, True
     else:
         yield (
@@ -88,7 +110,7 @@ def _clock(connection: Any) -> Iterator[tuple[str, bool]]:
         )
 
 
-def _index_use(connection: Any) -> Iterator[tuple[str, bool]]:
+def _index_use(connection: Any, limits: Limits) -> _Findings:
     table = apps.get_model("moloco_rmp", "OutboxEvent")._base_manager.using(connection.alias)
     is_small = table.all()[:_SMALL].count() < _SMALL
     for name, plan in Outbox(connection.alias).plans().items():
@@ -111,7 +133,7 @@ def _rows(connection: Any, statement: str, *values: Any) -> list[tuple[Any, ...]
         return [tuple(row) for row in cursor.fetchall()]
 
 
-def _sqlite_journal(connection: Any) -> Iterator[tuple[str, bool]]:
+def _sqlite_journal(connection: Any, limits: Limits) -> _Findings:
     mode = str(_rows(connection, "PRAGMA journal_mode")[0][0])
     if mode == "wal":
         yield "WAL: readers and the writer do not wait for each other", True
@@ -123,7 +145,7 @@ def _sqlite_journal(connection: Any) -> Iterator[tuple[str, bool]]:
         )
 
 
-def _sqlite_timeout(connection: Any) -> Iterator[tuple[str, bool]]:
+def _sqlite_timeout(connection: Any, limits: Limits) -> _Findings:
     milliseconds = int(_rows(connection, "PRAGMA busy_timeout")[0][0])
     text = f"a writer waits {milliseconds / 1000:g} s for its turn before 'database is locked'"
     if milliseconds < _SHORT_TIMEOUT:
@@ -142,11 +164,11 @@ def _sqlite_timeout(connection: Any) -> Iterator[tuple[str, bool]]:
         )
 
 
-def _sqlite_isolation(connection: Any) -> Iterator[tuple[str, bool]]:
+def _sqlite_isolation(connection: Any, limits: Limits) -> _Findings:
     yield "serializable: SQLite has one writer at a time", True
 
 
-def _postgresql_isolation(connection: Any) -> Iterator[tuple[str, bool]]:
+def _postgresql_isolation(connection: Any, limits: Limits) -> _Findings:
     level = str(_rows(connection, "SHOW transaction_isolation")[0][0])
     yield _isolation(level), True
 
@@ -157,7 +179,7 @@ def _isolation(level: str) -> str:
     return f"{level}: the outbox works with it; conflicts are tried again"
 
 
-def _postgresql_transactions(connection: Any) -> Iterator[tuple[str, bool]]:
+def _postgresql_transactions(connection: Any, limits: Limits) -> _Findings:
     can_see = _rows(
         connection, "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
     ) == [(True,)]
@@ -170,19 +192,20 @@ def _postgresql_transactions(connection: Any) -> Iterator[tuple[str, bool]]:
     if longest is None:
         yield f"no other transaction is open{whose}", True
     else:
-        yield _transactions(float(longest), whose, "VACUUM cannot remove rows that were delivered")
+        harm = "VACUUM cannot remove rows that were delivered"
+        yield _transactions(float(longest), limits, whose, harm)
     held_back = int(oldest_xmin or 0)
     yield f"the oldest snapshot is {held_back:,} transactions old{whose}", True
 
 
-def _transactions(longest: float, whose: str, harm: str) -> tuple[str, bool]:
+def _transactions(longest: float, limits: Limits, whose: str, harm: str) -> tuple[str, bool]:
     text = f"the longest open transaction runs for {longest:.0f} s{whose}"
-    if longest <= _LONG_TRANSACTION:
+    if longest <= limits.transaction:
         return text, True
     return f"{text}. As long as it does, {harm}, and each look gets slower: end it", False
 
 
-def _postgresql_dead_rows(connection: Any) -> Iterator[tuple[str, bool]]:
+def _postgresql_dead_rows(connection: Any, limits: Limits) -> _Findings:
     table = apps.get_model("moloco_rmp", "OutboxEvent")._meta.db_table
     found = _rows(
         connection,
@@ -191,7 +214,7 @@ def _postgresql_dead_rows(connection: Any) -> Iterator[tuple[str, bool]]:
     )
     dead, live = map(int, found[0]) if found else (0, 0)
     text = f"{dead:,} dead rows beside {live:,} live ones in {table}"
-    if dead <= 100_000 or dead <= live:
+    if dead <= limits.dead_rows or dead <= live:
         yield text, True
     else:
         yield (
@@ -201,7 +224,7 @@ def _postgresql_dead_rows(connection: Any) -> Iterator[tuple[str, bool]]:
         )
 
 
-def _mysql_isolation(connection: Any) -> Iterator[tuple[str, bool]]:
+def _mysql_isolation(connection: Any, limits: Limits) -> _Findings:
     # The name of the variable differs between MySQL and MariaDB.
     found = _rows(
         connection,
@@ -210,31 +233,27 @@ def _mysql_isolation(connection: Any) -> Iterator[tuple[str, bool]]:
     yield _isolation(str(found[0][1]).lower().replace("-", " ")), True
 
 
-def _mysql_transactions(connection: Any) -> Iterator[tuple[str, bool]]:
+def _mysql_transactions(connection: Any, limits: Limits) -> _Findings:
     number, longest = _rows(
         connection,
         "SELECT COUNT(*), MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW()))"
         " FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id <> CONNECTION_ID()",
     )[0]
     if number:
-        yield _transactions(
-            float(longest), "", "InnoDB cannot purge old versions of rows that were delivered"
-        )
+        harm = "InnoDB cannot purge old versions of rows that were delivered"
+        yield _transactions(float(longest), limits, "", harm)
     else:
         yield "no other transaction is open", True
 
 
-def _mysql_history(connection: Any) -> Iterator[tuple[str, bool]]:
-    found = _rows(
+def _mysql_history(connection: Any, limits: Limits) -> _Findings:
+    ((count,),) = _rows(
         connection,
         "SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'",
     )
-    if not found:
-        yield "not known: the server does not count it", True
-        return
-    length = int(found[0][0])
+    length = int(count)
     text = f"{length:,} transactions whose old row versions are still to be purged"
-    if length <= _LONG_HISTORY:
+    if length <= limits.history:
         yield text, True
     else:
         yield (
@@ -243,7 +262,7 @@ def _mysql_history(connection: Any) -> Iterator[tuple[str, bool]]:
         )
 
 
-_BY_VENDOR = {
+_BY_VENDOR: dict[str, tuple[tuple[str, _Probe], ...]] = {
     "sqlite": (
         ("isolation", _sqlite_isolation),
         ("journal", _sqlite_journal),

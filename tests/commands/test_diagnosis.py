@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
 
-from django_moloco_rmp.diagnosis import Finding, diagnose
+from django_moloco_rmp.diagnosis import Finding, Limits, diagnose
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.models import OutboxEvent
+from django_moloco_rmp.outbox import Outbox
 from tests.commands.run import run
-from tests.outbox.samples import record_many, without_table
+from tests.outbox.clocks import ShiftedClock
+from tests.outbox.samples import event, record, record_many, without_table
 from tests.processes.children import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,12 +26,31 @@ PROBES = {
 }
 
 
-def found(probe: str) -> list[Finding]:
-    return [each for each in diagnose("default") if each.probe == probe]
+def found(probe: str, using: str = "default", **options: Any) -> list[Finding]:
+    return [each for each in diagnose(using, **options) if each.probe == probe]
 
 
-def texts(probe: str) -> str:
-    return "\n".join(each.text for each in found(probe))
+def texts(probe: str, using: str = "default") -> str:
+    return "\n".join(each.text for each in found(probe, using))
+
+
+@contextmanager
+def second_connection(**settings: Any) -> Iterator[str]:
+    """The alias of another connection to the same database."""
+    other = connections["default"].copy("second")
+    other.settings_dict = {**other.settings_dict, **settings}
+    connections["second"] = other
+    try:
+        yield "second"
+    finally:
+        other.close()
+        del connections["second"]
+
+
+def execute(using: str, *statements: str) -> None:
+    with connections[using].cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
 
 
 def test_what_is_looked_at() -> None:
@@ -49,6 +72,17 @@ def test_the_clocks_of_one_machine_agree() -> None:
     (finding,) = found("clock")
     assert finding.is_fine
     assert finding.text.startswith("the database is 0.")
+
+
+@pytest.mark.parametrize(("seconds", "where"), [(10, "ahead of"), (-10, "behind")])
+def test_clocks_that_are_apart_are_told(seconds: int, where: str) -> None:
+    Gate("default").look()
+    clock = ShiftedClock()
+    clock.advance(seconds)
+    (finding,) = found("clock", clock=clock)
+    assert not finding.is_fine
+    assert f" s {where} this machine, " in finding.text
+    assert finding.text.endswith("set both by NTP")
 
 
 def test_a_big_table_is_read_by_its_index() -> None:
@@ -91,24 +125,68 @@ def test_the_isolation_level() -> None:
     assert texts("isolation").startswith(tuple(expected))
 
 
-@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no list of transactions")
-def test_an_open_transaction_is_seen() -> None:
-    def is_seen() -> bool:
-        if connection.vendor == "mysql":
-            # InnoDB makes its list anew only if nobody has read it for a tenth of a second.
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT SLEEP(0.2)")
-        return "the longest open transaction runs for " in texts("transactions")
+NEEDS_SERVER = pytest.mark.skipif(
+    "connection.vendor == 'sqlite'", reason="SQLite has neither sessions nor users"
+)
 
-    other = connections["default"].copy("second")
-    connections["second"] = other
-    try:
-        with transaction.atomic(using="second"):
-            OutboxEvent.objects.using("second").create(event_id="a", event_type="HOME", payload="")
-            wait_until(is_seen)
-    finally:
-        other.close()
-        del connections["second"]
+
+@NEEDS_SERVER
+def test_another_isolation_level_is_told_and_is_no_fault() -> None:
+    scope = "TRANSACTION" if connection.vendor == "mysql" else "CHARACTERISTICS AS TRANSACTION"
+    with second_connection() as alias:
+        execute(alias, f"SET SESSION {scope} ISOLATION LEVEL SERIALIZABLE")
+        (finding,) = found("isolation", alias)
+    assert finding.is_fine
+    assert finding.text == "serializable: the outbox works with it; conflicts are tried again"
+
+
+def transactions(limits: Limits) -> Finding:
+    """What is found about the longest open transaction."""
+    if connection.vendor == "mysql":
+        # InnoDB makes its list anew only if nobody has read it for a tenth of a second.
+        execute("default", "SELECT SLEEP(0.2)")
+    return found("transactions", limits=limits)[0]
+
+
+@NEEDS_SERVER
+@pytest.mark.parametrize(("limits", "is_fine"), [(Limits(), True), (Limits(transaction=-1), False)])
+def test_an_open_transaction_is_seen_and_told_if_it_is_too_long(
+    limits: Limits, is_fine: bool
+) -> None:
+    begins = "the longest open transaction runs for "
+    with second_connection() as alias, transaction.atomic(using=alias):
+        OutboxEvent.objects.using(alias).create(event_id="a", event_type="HOME", payload="")
+        wait_until(lambda: transactions(limits).text.startswith(begins))
+        finding = transactions(limits)
+    assert finding.is_fine is is_fine
+    assert finding.text.endswith("each look gets slower: end it") is not is_fine
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="a matter of PostgreSQL")
+def test_dead_rows_that_outnumber_the_living_are_told() -> None:
+    with second_connection() as alias:
+        for number in range(5):
+            Outbox(alias).record(event(str(number)), keeps_id=False)
+        OutboxEvent.objects.using(alias).all().delete()
+    # The server counts what a session did, at the latest when it has ended.
+    wait_until(lambda: not found("dead rows", limits=Limits(dead_rows=4))[0].is_fine)
+    assert texts("dead rows").startswith("5 dead rows beside 0 live ones")
+    assert found("dead rows")[0].is_fine
+
+
+@pytest.mark.skipif("connection.vendor != 'mysql'", reason="a matter of InnoDB")
+def test_a_long_history_is_told() -> None:
+    record("a", "b")
+    with second_connection() as alias:
+        execute(
+            alias,
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+        )
+        for number in range(3):
+            OutboxEvent.objects.update(attempts=number + 1)
+        wait_until(lambda: not found("history", limits=Limits(history=0))[0].is_fine)
+        assert found("history", limits=Limits(history=10**9))[0].is_fine
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="a matter of SQLite")
@@ -135,6 +213,14 @@ def test_a_short_timeout_of_sqlite_is_told() -> None:
         assert not found("timeout")[0].is_fine
     finally:
         connection.close()
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="a matter of SQLite")
+@pytest.mark.parametrize("mode", ["immediate", "EXCLUSIVE"])
+def test_transactions_of_sqlite_that_write_from_the_first_are_fine(mode: str) -> None:
+    assert "OPTIONS {'transaction_mode': 'IMMEDIATE'} has it wait" in texts("timeout")
+    with second_connection(OPTIONS={"transaction_mode": mode}) as alias:
+        assert f"transactions begin {mode.upper()}, so waiting helps" in texts("timeout", alias)
 
 
 def test_what_the_database_refuses_to_tell_is_said_and_the_rest_goes_on() -> None:
@@ -170,7 +256,7 @@ def plain_user() -> Iterator[str]:
                 cursor.execute(statement)
 
 
-@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no users")
+@NEEDS_SERVER
 @pytest.mark.parametrize("in_transaction", [True, False])
 def test_a_user_who_may_not_see_other_transactions(plain_user: str, in_transaction: bool) -> None:
     try:
