@@ -181,7 +181,7 @@ class Buffer:
                 "Buffered events could not be written; they stay in memory",
                 extra={"database": using, "count": len(batch)},
             )
-            _close(using)
+            connections[using].close()
             return False
         self._retry_at, self._retry = 0.0, _RETRY[0]
         written.add(using)
@@ -191,7 +191,7 @@ class Buffer:
             self._count_shed(using)
         except Error:
             logger.exception("Dropped events could not be counted yet", extra={"database": using})
-            _close(using)
+            connections[using].close()
         return True
 
     def _count_shed(self, using: str) -> None:
@@ -216,11 +216,6 @@ class Buffer:
         with self._lock:
             self._shed.subtract(shed)
             self._shed = +self._shed
-
-
-def _close(using: str) -> None:
-    if not connections[using].in_atomic_block:
-        connections[using].close()
 
 
 def _insert(using: str, entries: list[Entry]) -> None:
