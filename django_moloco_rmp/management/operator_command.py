@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -54,7 +55,7 @@ class ExplainedCommand(BaseCommand):
         self.stdout.write(json.dumps(values, indent=2))
 
 
-class OperatorCommand(ExplainedCommand):
+class OperatorCommand(ExplainedCommand, ABC):
     """
     A command that looks at the outbox, or does something to it.
 
@@ -90,13 +91,13 @@ class OperatorCommand(ExplainedCommand):
                 f"Database {using!r}: {error}. Is it up, and has `manage.py migrate` been run?"
             ) from error
 
+    @abstractmethod
     def operate(self, using: str, options: dict[str, Any]) -> None:
         """
         Do what the command is for.
 
         :param using: alias of the outbox's database
         """
-        raise NotImplementedError
 
     def progress(self, label: str, total: int) -> Progress:
         """Return a progress that goes to standard error, away from what a machine reads."""

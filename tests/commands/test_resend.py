@@ -39,6 +39,19 @@ def test_a_rejected_event_is_sent_again_under_its_id(sandbox: SandboxServer) -> 
     assert [each["body"]["id"] for each in sandbox.events()] == ["order-1", "order-1"]
 
 
+def test_a_dry_run_says_how_many_and_changes_nothing(reject: Reject) -> None:
+    reject("a")
+    reject("b")
+    assert run("moloco_resend", "--all", "--dry-run").out == "2 events would be sent again.\n"
+    assert pending() == set()
+
+
+def test_where_nothing_was_rejected_there_is_nothing_to_explain() -> None:
+    run("moloco_pause")
+    ran = run("moloco_resend", "--all", "--rate", "10")
+    assert (ran.out, ran.status) == ("0 events made pending again.\n", 0)
+
+
 def test_it_is_as_new_but_for_its_attempts(reject: Reject) -> None:
     before = reject("a")
     run("moloco_resend", "--all")

@@ -235,6 +235,14 @@ def test_the_alarm_says_what_is_wrong() -> None:
     assert "The circuit is paused" in run("moloco_status", "--fail-if-older", "600").err
 
 
+def test_the_alarm_of_a_relay_that_is_too_slow_says_how_slow() -> None:
+    record("old")
+    OutboxEvent.objects.update(created_at=DatabaseNow() - HOUR)
+    change(measure)
+    alarm = run("moloco_status", "--fail-if-older", "600").err
+    assert re.search(r"The circuit is closed; \d\.\d calls a second; drained in about 0 s", alarm)
+
+
 def test_what_no_longer_waits_is_no_alarm(reject: Reject) -> None:
     old = DatabaseNow() - HOUR
     reject("refused", created_at=old)
