@@ -15,8 +15,10 @@ import django
 
 django.setup()
 
+from django.contrib.auth import get_user_model  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
+from django.test import AsyncClient  # noqa: E402
+from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
 
 from django_moloco_rmp import Item, Money, track  # noqa: E402
 
@@ -108,6 +110,16 @@ def event_loop_raises() -> str:
         return "nothing"
 
     return asyncio.run(visit())
+
+
+def event_loop_of_a_customer() -> str:
+    """What a customer's view gets that runs in a loop and does not wait."""
+    visitor = AsyncClient()
+    visitor.force_login(get_user_model().objects.create_user("ada"))
+    with override_settings(
+        ROOT_URLCONF="tests.integration.tracking_urls", ALLOWED_HOSTS=["testserver"]
+    ):
+        return asyncio.run(visitor.get("/sync-track-in-the-loop/")).content.decode()
 
 
 if __name__ == "__main__":

@@ -83,6 +83,15 @@ def test_in_an_event_loop_events_are_buffered_with_one_warning() -> None:
     assert {event_id for event_id, keeps_id in kept if keeps_id} == {"order-1"}
 
 
+def test_in_an_event_loop_a_customer_whose_account_has_to_be_looked_up_is_a_visitor() -> None:
+    (page,), errors = shop("event_loop_of_a_customer", RAISE_ERRORS=False)
+    assert page == "served"
+    assert "without the user's id if that has to be looked up" in errors
+    body = json.loads(OutboxEvent.objects.get().payload)
+    assert body["device"]["persistent_id"]
+    assert "user_id" not in body
+
+
 def test_in_an_event_loop_it_is_an_error_while_developing() -> None:
     (error,), _ = shop("event_loop_raises", RAISE_ERRORS=True)
     assert error.startswith("SynchronousOnlyOperation: ")

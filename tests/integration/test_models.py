@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
 from django_moloco_rmp.database import DatabaseNow
-from django_moloco_rmp.models import OutboxEvent
+from django_moloco_rmp.models import Gate, HourlyCount, OutboxEvent
 
 TABLE = "moloco_rmp_outboxevent"
 #: Less than any two time zones are apart, and more than the clocks of two machines should be.
@@ -44,6 +44,15 @@ def migrated() -> Iterator[None]:
 
 def test_an_event_goes_by_its_type_and_id() -> None:
     assert str(OutboxEvent(event_id="order-1", event_type="PURCHASE")) == "PURCHASE order-1"
+
+
+def test_a_gate_goes_by_its_destination() -> None:
+    assert str(Gate(name="default")) == "default"
+
+
+def test_a_count_says_what_it_counts() -> None:
+    count = HourlyCount(event_type="PURCHASE", outcome=HourlyCount.Outcome.DELIVERED, count=7)
+    assert str(count) == "7 PURCHASE delivered"
 
 
 @pytest.mark.django_db

@@ -26,6 +26,7 @@ from tests.http_server import Answer, ScriptedServer
 from tests.metrics.samples import circuit, database_that_is_down, due, opened, relay_seen
 from tests.outbox.relays import PATIENCE, relay_to, running
 from tests.outbox.samples import event, record, record_many
+from tests.outbox.workers import connection_number, end_connection
 
 State = OutboxEvent.State
 
@@ -238,6 +239,18 @@ def test_a_scrape_leaves_no_connection_in_a_thread_of_its_own(
     thread.join(PATIENCE)
     assert left[0] is None
     assert left[1] is not None
+
+
+@pytest.mark.skipif(
+    "connections['default'].vendor == 'sqlite'", reason="SQLite has no server to lose"
+)
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_scrape_that_finds_its_connection_lost_is_the_only_one(
+    registry: CollectorRegistry,
+) -> None:
+    connections["default"].ensure_connection()
+    end_connection(connection_number(), "other")
+    assert [Scrape(registry).value("database_up") for _ in range(2)] == [0, 1]
 
 
 @pytest.mark.django_db(transaction=True)

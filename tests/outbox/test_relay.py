@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 import requests
+from django.db import OperationalError
 from django.db.models import F
 from django.dispatch import Signal
 
 from django_moloco_rmp import signals
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.gate import Gate, Held
-from django_moloco_rmp.models import OutboxEvent
-from django_moloco_rmp.outbox import Outbox
+from django_moloco_rmp.models import Gate as GateRow
+from django_moloco_rmp.models import HourlyCount, OutboxEvent
+from django_moloco_rmp.outbox import Lease, Outbox
 from django_moloco_rmp.protocol import SECOND, Circuit, Reason
 from django_moloco_rmp.protocol import State as CircuitState
 from django_moloco_rmp.relay import Relay, Tally
@@ -91,6 +93,15 @@ def test_what_is_sent_is_what_was_recorded_to_the_byte() -> None:
     with ScriptedServer() as server, relay_to(server.url) as relay:
         relay.run(until_empty=True)
     assert {request.body.decode() for request in server.requests} == payloads
+
+
+@pytest.mark.parametrize("payload", ["no JSON", "[]", '{"device": "a text"}'])
+def test_an_odd_body_that_is_accepted_is_delivered_and_counted_like_any_other(payload: str) -> None:
+    OutboxEvent.objects.create(event_id="odd", event_type="HOME", payload=payload)
+    with ScriptedServer() as server, relay_to(server.url) as relay:
+        assert relay.run(until_empty=True) == Tally(delivered=1)
+    count = HourlyCount.objects.get()
+    assert (count.event_type, count.count, count.with_user_id) == ("HOME", 1, 0)
 
 
 def test_only_ids_of_the_shop_are_remembered(relay: Relay, sandbox: SandboxServer) -> None:
@@ -365,6 +376,42 @@ def test_a_fault_of_the_package_itself_neither_loses_nor_stops_anything(
     passing.advance(5)
     assert relay.run(until_empty=True).delivered == 3
     assert len(sent) == 4
+
+
+def test_a_transaction_of_the_caller_goes_on_after_a_failure_of_the_database(
+    sandbox: SandboxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Interrupted(Outbox):
+        is_up = False
+
+        def claim(self, *arguments: Any) -> Lease:
+            if not self.is_up:
+                self.is_up = True
+                raise OperationalError("the server is restarting")
+            return super().claim(*arguments)
+
+    record("cart-1")
+    with relay_to(sandbox.url, outbox=Interrupted("default")) as relay:
+        relay.step()
+        assert "the server is restarting" in caplog.text
+        assert OutboxEvent.objects.get().attempts == 0
+        assert relay.run(until_empty=True).delivered == 1
+
+
+def test_of_each_five_hundred_delivered_it_is_noted_how_many_share_an_identifier() -> None:
+    relay = Relay(Outbox("default"), lambda body: None)
+
+    def noted(count: int, mark: str) -> tuple[int, ...]:
+        record_many(count, identifier=mark * 32)
+        assert relay.run(until_empty=True)
+        names = ("sample_events", "sample_identifiers", "sample_most")
+        return GateRow.objects.values_list(*names).get()
+
+    assert noted(300, "a") == (0, 0, 0)
+    assert noted(200, "b") == (500, 2, 300)
+    assert noted(499, "c") == (500, 2, 300)
+    # What was looked at before is forgotten.
+    assert noted(1, "c") == (500, 1, 500)
 
 
 def test_the_rest_is_sent_when_one_event_is_a_trouble(
