@@ -171,7 +171,8 @@ class Buffer:
                 batch.append(self._waiting.popleft())
         try:
             _insert(using, [each.entry for each in batch])
-        except Error:
+        except Exception:
+            # Not only what a database says: nothing that the shop has in between may lose them.
             with self._lock:
                 self._waiting.extendleft(reversed(batch))
                 self._writing = []

@@ -307,6 +307,22 @@ def test_what_is_being_written_is_not_shed_as_well(time: Time) -> None:
     assert [each[0] for each in drops.told] == ["HOME"]
 
 
+def test_a_failure_that_nobody_foresaw_loses_nothing(buffer: Buffer, time: Time) -> None:
+    def break_down() -> None:
+        raise RuntimeError("of a tool that watches statements")
+
+    first = fill(buffer, "HOME", "LAND")
+    time.now += LINGER
+    with dropped() as drops:
+        with at_each("INSERT", break_down):
+            assert buffer.step() == (0.5, set())
+        later = fill(buffer, "HOME")
+        assert buffer.drain() == {"default"}
+    assert written() == first + later
+    assert drops.told == []
+    assert "of a tool that watches statements" in drops.text
+
+
 def test_what_was_written_is_not_written_again_when_counting_failed(time: Time) -> None:
     buffer = Buffer(most=1, clock=time)
     fill(buffer, "HOME")

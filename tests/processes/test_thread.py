@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
+from django.db.backends.signals import connection_created
 
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.runners.thread import Background
 from django_moloco_rmp.sandbox import SandboxServer
+from tests.integration.visits import configured
 from tests.outbox.samples import make_due, record
 from tests.processes.children import PATIENCE, Shop, manage, wait_until
 
@@ -126,6 +129,35 @@ def test_settings_that_give_no_address_are_one_line_in_the_log() -> None:
     assert errors.count("\n") == 1
     assert errors.startswith("Events wait in the outbox, as nothing can be sent: MOLOCO_RMP: ")
     assert OutboxEvent.objects.count() == 1
+
+
+def test_a_failure_that_nobody_foresaw_does_not_end_it(
+    sandbox: SandboxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    record("cart-1")
+    failures = iter(["of a tool that watches statements"])
+
+    def watch(execute: Any, *arguments: Any) -> Any:
+        for failure in failures:
+            raise RuntimeError(failure)
+        return execute(*arguments)
+
+    def install(connection: Any, **_: Any) -> None:
+        if threading.current_thread().name == THREAD[0]:
+            connection.execute_wrappers.append(watch)
+
+    background = Background()
+    connection_created.connect(install)
+    try:
+        with configured(BASE_URL=sandbox.url):
+            background.relay("default")
+            assert received(sandbox, 1) == ["cart-1"]
+    finally:
+        background.stop()
+        connection_created.disconnect(install)
+    wait_until(lambda: THREAD[0] not in [each.name for each in threading.enumerate()])
+    assert "of a tool that watches statements" in caplog.text
+    assert "failed in an unforeseen way, and goes on" in caplog.text
 
 
 def test_it_may_be_stopped_before_it_has_begun() -> None:
