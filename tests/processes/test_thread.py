@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,10 +13,11 @@ from django.db.backends.signals import connection_created
 
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
+from django_moloco_rmp.outbox import Entry
 from django_moloco_rmp.runners.thread import Background
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.integration.visits import configured
-from tests.outbox.samples import make_due, record
+from tests.outbox.samples import event, make_due, record
 from tests.processes.children import PATIENCE, Shop, manage, wait_until
 
 pytestmark = [
@@ -131,6 +134,41 @@ def test_settings_that_give_no_address_are_one_line_in_the_log() -> None:
     assert OutboxEvent.objects.count() == 1
 
 
+@contextmanager
+def running(watch: Callable[..., Any]) -> Iterator[Background]:
+    """A background of this process, whose thread has its statements executed by a function."""
+
+    def install(connection: Any, **_: Any) -> None:
+        if threading.current_thread().name == THREAD[0]:
+            connection.execute_wrappers.append(watch)
+
+    background = Background()
+    connection_created.connect(install)
+    try:
+        yield background
+    finally:
+        background.stop()
+        connection_created.disconnect(install)
+        wait_until(lambda: THREAD[0] not in [each.name for each in threading.enumerate()])
+
+
+def test_a_fork_does_not_wait_for_ever_for_a_database_that_hangs() -> None:
+    talking, answering = threading.Event(), threading.Event()
+
+    def hang(execute: Any, *arguments: Any) -> Any:
+        talking.set()
+        assert answering.wait(PATIENCE)
+        return execute(*arguments)
+
+    with running(hang) as background:
+        background.put(Entry.of(event("page-1", event_type="HOME")), "default", relays=False)
+        assert talking.wait(PATIENCE)
+        background.hush()
+        background.go_on()
+        answering.set()
+        wait_until(lambda: OutboxEvent.objects.filter(event_id="page-1").exists())
+
+
 def test_a_failure_that_nobody_foresaw_does_not_end_it(
     sandbox: SandboxServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,20 +180,9 @@ def test_a_failure_that_nobody_foresaw_does_not_end_it(
             raise RuntimeError(failure)
         return execute(*arguments)
 
-    def install(connection: Any, **_: Any) -> None:
-        if threading.current_thread().name == THREAD[0]:
-            connection.execute_wrappers.append(watch)
-
-    background = Background()
-    connection_created.connect(install)
-    try:
-        with configured(BASE_URL=sandbox.url):
-            background.relay("default")
-            assert received(sandbox, 1) == ["cart-1"]
-    finally:
-        background.stop()
-        connection_created.disconnect(install)
-    wait_until(lambda: THREAD[0] not in [each.name for each in threading.enumerate()])
+    with configured(BASE_URL=sandbox.url), running(watch) as background:
+        background.relay("default")
+        assert received(sandbox, 1) == ["cart-1"]
     assert "of a tool that watches statements" in caplog.text
     assert "failed in an unforeseen way, and goes on" in caplog.text
 
