@@ -189,16 +189,15 @@ def _postgresql_transactions(connection: Any, limits: Limits) -> _Findings:
         " FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()",
     )[0]
     whose = "" if can_see else " (of this database user; others need the role pg_read_all_stats)"
-    if longest is None:
-        yield f"no other transaction is open{whose}", True
-    else:
-        harm = "VACUUM cannot remove rows that were delivered"
-        yield _transactions(float(longest), limits, whose, harm)
+    harm = "VACUUM cannot remove rows that were delivered"
+    yield _transactions(longest, limits, whose, harm)
     held_back = int(oldest_xmin or 0)
     yield f"the oldest snapshot is {held_back:,} transactions old{whose}", True
 
 
-def _transactions(longest: float, limits: Limits, whose: str, harm: str) -> tuple[str, bool]:
+def _transactions(longest: Any, limits: Limits, whose: str, harm: str) -> tuple[str, bool]:
+    if longest is None:
+        return f"no other transaction is open{whose}", True
     text = f"the longest open transaction runs for {longest:.0f} s{whose}"
     if longest <= limits.transaction:
         return text, True
@@ -234,16 +233,13 @@ def _mysql_isolation(connection: Any, limits: Limits) -> _Findings:
 
 
 def _mysql_transactions(connection: Any, limits: Limits) -> _Findings:
-    number, longest = _rows(
+    ((longest,),) = _rows(
         connection,
-        "SELECT COUNT(*), MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW()))"
-        " FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id <> CONNECTION_ID()",
-    )[0]
-    if number:
-        harm = "InnoDB cannot purge old versions of rows that were delivered"
-        yield _transactions(float(longest), limits, "", harm)
-    else:
-        yield "no other transaction is open", True
+        "SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) FROM information_schema.INNODB_TRX"
+        " WHERE trx_mysql_thread_id <> CONNECTION_ID()",
+    )
+    harm = "InnoDB cannot purge old versions of rows that were delivered"
+    yield _transactions(longest, limits, "", harm)
 
 
 def _mysql_history(connection: Any, limits: Limits) -> _Findings:
