@@ -161,7 +161,7 @@ def test_a_fork_does_not_wait_for_ever_for_a_database_that_hangs() -> None:
         return execute(*arguments)
 
     with running(hang) as background:
-        background.put(Entry.of(event("page-1", event_type="HOME")), "default", relays=False)
+        background.put(Entry.of(event("page-1", event_type="HOME")), "default", wakes=False)
         assert talking.wait(PATIENCE)
         background.hush()
         background.go_on()
@@ -181,7 +181,7 @@ def test_a_failure_that_nobody_foresaw_does_not_end_it(
         return execute(*arguments)
 
     with configured(BASE_URL=sandbox.url), running(watch) as background:
-        background.relay("default")
+        background.wake("default")
         assert received(sandbox, 1) == ["cart-1"]
     assert "of a tool that watches statements" in caplog.text
     assert "failed in an unforeseen way, and goes on" in caplog.text

@@ -6,12 +6,15 @@ import gc
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
+from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import Gate, OutboxEvent
+from django_moloco_rmp.runners import celery as celery_runner
 from django_moloco_rmp.runners.draining import drain_outbox
 from django_moloco_rmp.sandbox import SandboxServer
 from tests import settings as suite
@@ -30,8 +33,35 @@ def test_it_sends_what_is_due(sandbox: SandboxServer) -> None:
     record("cart-1", "cart-2")
     with sending_to(sandbox):
         drain_outbox(None)
-    assert [each["body"]["id"] for each in sandbox.events()] == ["cart-1", "cart-2"]
+    assert sorted(each["body"]["id"] for each in sandbox.events()) == ["cart-1", "cart-2"]
     assert not OutboxEvent.objects.exists()
+
+
+def test_the_task_of_celery_does_that(sandbox: SandboxServer) -> None:
+    record("cart-1")
+    with sending_to(sandbox):
+        celery_runner.drain()
+    assert [each["body"]["id"] for each in sandbox.events()] == ["cart-1"]
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has no tasks before 6.0")
+def test_the_task_of_django_does_that(sandbox: SandboxServer) -> None:
+    from django_moloco_rmp.runners import tasks as tasks_runner  # noqa: PLC0415
+
+    record("cart-1")
+    with sending_to(sandbox):
+        tasks_runner.drain.call()
+    assert [each["body"]["id"] for each in sandbox.events()] == ["cart-1"]
+
+
+def test_after_its_time_it_leaves_the_rest_to_another(sandbox: SandboxServer) -> None:
+    record(*[f"cart-{number}" for number in range(10)])
+    sandbox.fault({"delay": 0.2, "count": 100})
+    with sending_to(sandbox, CONCURRENCY=1):
+        drain_outbox(None, seconds=0.3)
+    assert 1 <= len(sandbox.events()) < 10
+    left = OutboxEvent.objects.filter(available_at__lte=DatabaseNow(), lease_token="")
+    assert left.count() == OutboxEvent.objects.count() == 10 - len(sandbox.events())
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
