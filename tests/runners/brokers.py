@@ -81,11 +81,16 @@ class Redis:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port)) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(7) == b"+PONG\r\n"
+            return self.ask("PING") == "+PONG"
         except OSError:
             return False
+
+    def ask(self, command: str) -> str:
+        """Return the line that answers a command."""
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(f"{command}\r\n".encode())
+            with connection.makefile() as answer:
+                return answer.readline().strip()
 
     def kill(self) -> None:
         """End it as the kernel does when memory runs out: what it had is gone."""
