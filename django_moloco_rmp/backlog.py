@@ -35,6 +35,11 @@ _PAGE = 5000
 _IDENTIFIER_LENGTH = 32
 
 
+def marked_as_resent() -> Any:
+    """Return an expression for the last error of an event that is put back."""
+    return Left(Concat(Value(RESENT), "last_error"), _ERROR_LENGTH)
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """How many there are; more than that if ``is_more``."""
@@ -255,6 +260,20 @@ class Backlog:
             for row in rows.order_by("id").values(*fields):
                 yield Kept(**{**row, "state": names[row["state"]]})
 
+    def make_one_due(self) -> bool:
+        """
+        Have something to probe with, as what was tried in vain waits for a time of its own.
+
+        :return: whether anything is pending
+        """
+        rows = self._rows.filter(state=_PENDING)
+        free = rows.filter(lease_token="").order_by("available_at", "id")
+        now = self._clock.now()
+        for key in list(free.values_list("pk", flat=True)[:1]):
+            rows.filter(pk=key, lease_token="", available_at__gt=now).update(available_at=now)
+            return True
+        return bool(rows.exists())
+
     def resend(self, keys: Sequence[int], rate: float | None = None) -> Iterator[int]:
         """
         Make rejected events pending again; yield how many with each batch.
@@ -282,7 +301,7 @@ class Backlog:
                     failures=0,
                     server_errors=0,
                     finished_at=None,
-                    last_error=Left(Concat(Value(RESENT), "last_error"), _ERROR_LENGTH),
+                    last_error=marked_as_resent(),
                 )
             )
 

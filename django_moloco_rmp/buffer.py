@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.db import DataError, Error, IntegrityError, connections
+from django.db import DataError, IntegrityError, connections
 from django.db.models import F
 
 from django_moloco_rmp import signals
@@ -190,7 +190,8 @@ class Buffer:
             self._writing = []
         try:
             self._count_shed(using)
-        except Error:
+        except Exception:
+            # The batch is written, whatever has become of this.
             logger.exception("Dropped events could not be counted yet", extra={"database": using})
             connections[using].close()
         return True

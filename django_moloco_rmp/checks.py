@@ -232,7 +232,7 @@ def check_cookie(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
 
 
 def check_threads(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
-    """W006: the server lets the background thread run."""
+    """W006, W007: the server lets the background thread run."""
     settings = _settings()
     if settings is None or not settings.enabled or not is_threadless():
         return []

@@ -111,7 +111,7 @@ class Claims:
         return turn
 
     def _decide(self, wanted: int, free: int, held: Held) -> Turn:
-        """Claim what the gate allows. Repeatable: it changes nothing but gate and outbox."""
+        """Claim what the gate allows. Repeatable, as the database's transaction may have to be."""
         ahead = self._clock() - held.now // 1000
         self.ahead = ahead if ahead > _ASKING else 0
         held.notes |= {"relay_seen_at": held.now, **self._settlement.counts(held.now)}

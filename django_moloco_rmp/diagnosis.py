@@ -64,6 +64,7 @@ def diagnose(
 
     :param using: the database's alias
     :param clock: the database's, unless a test has another
+    :param limits: beyond which a finding is a fault
     """
     connection = connections[using]
     connection.ensure_connection()
@@ -245,7 +246,8 @@ def _mysql_transactions(connection: Any, limits: Limits) -> _Findings:
 def _mysql_history(connection: Any, limits: Limits) -> _Findings:
     ((count,),) = _rows(
         connection,
-        "SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'",
+        "SELECT COALESCE(MAX(COUNT), 0) FROM information_schema.INNODB_METRICS"
+        " WHERE NAME = 'trx_rseg_history_len'",
     )
     length = int(count)
     text = f"{length:,} transactions whose old row versions are still to be purged"

@@ -23,7 +23,6 @@ from django_moloco_rmp.admin.grouping import grouped
 from django_moloco_rmp.admin.masks import masked_message
 from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.counts import HOUR
-from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.gate import DEFAULT, Gate, Held
 from django_moloco_rmp.models import Gate as GateRow
 from django_moloco_rmp.models import OutboxEvent
@@ -130,7 +129,7 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         using = default_alias()
         Gate(using).change(decide)
         if operation != "pause":
-            _make_one_due(using)
+            Backlog(using).make_one_due()
             runners.wake(using)
         text = {
             "pause": gettext("Delivery is paused. Events are kept."),
@@ -223,13 +222,3 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 def _when(seconds: float | None) -> dict[str, Any] | None:
     return None if seconds is None else {"ago": ago(seconds), "at": moment(seconds)}
-
-
-def _make_one_due(using: str) -> None:
-    """Have something to probe with: what was tried in vain waits for a time of its own."""
-    rows = OutboxEvent._base_manager.using(using).filter(
-        state=OutboxEvent.State.PENDING, lease_token=""
-    )
-    first = rows.order_by("available_at", "id").values_list("pk", flat=True)[:1]
-    for key in list(first):
-        rows.filter(pk=key, available_at__gt=DatabaseNow()).update(available_at=DatabaseNow())

@@ -349,8 +349,9 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> Any:
         """Tell how far it came, and go on if there is more."""
         text = message % {"count": _number(step.done)}
+        # Each step leaves its own entry: who stops between two has done something.
+        self._note(request, text, flag)
         if step.is_last:
-            self._note(request, text, flag)
             self.message_user(request, text, messages.SUCCESS)
             return None
         return self._page(request, "step.html", action, title=text, step=step, since=since)

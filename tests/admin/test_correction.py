@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from django_moloco_rmp.admin.correction import correct
+from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.wire import dumps, loads
@@ -42,6 +44,9 @@ def test_correct_and_resend(operator: Client) -> None:
     event = loads(now.payload)
     assert (event.id, event.items[0].id, event.page_id) == ("cart-1", "chair", "HOME")
     assert event.user_id == SECRET
+    # It waits since now, whenever it was recorded.
+    OutboxEvent.objects.update(created_at=DatabaseNow() - timedelta(days=3))
+    assert Backlog("default").summary().oldest == pytest.approx(0, abs=60)
 
 
 def test_the_form_holds_what_is_sent(operator: Client) -> None:

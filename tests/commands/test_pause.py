@@ -42,7 +42,27 @@ def test_a_second_time_changes_nothing() -> None:
     assert "It was not paused" in run("moloco_resume").out
 
 
+def test_resume_has_an_event_tried_that_waits_for_a_time_of_its_own(
+    sandbox: SandboxServer,
+) -> None:
+    sandbox.fault({"status": 503, "count": 1})
+    record("order-1")
+    with relay_to(sandbox.url) as relay:
+        assert relay.run(until_empty=True).rescheduled == 1
+    ran = run("moloco_resume")
+    assert ran.out == "A relay tries one event now; if Moloco accepts it, the others follow.\n"
+    with relay_to(sandbox.url) as relay:
+        assert relay.run(until_empty=True).delivered == 1
+
+
+def test_resume_says_so_if_nothing_waits() -> None:
+    Gate("default").change(fail)
+    ran = run("moloco_resume")
+    assert ran.out == "Nothing waits: the next event is the one that a relay tries.\n"
+
+
 def test_resume_has_a_failing_server_tried_at_once() -> None:
+    record("order-1")
     Gate("default").change(fail)
     assert Gate("default").change(lambda held: held.circuit.permit(held.now, 9)).calls == 0
     ran = run("moloco_resume")
@@ -63,6 +83,7 @@ def test_one_relay_until_empty_sends_all_once_its_probe_is_accepted(
 
 
 def test_resume_after_a_pause_in_an_outage() -> None:
+    record("order-1")
     Gate("default").change(fail)
     run("moloco_pause")
     assert run("moloco_resume").out.startswith("Resumed. A relay tries one event now")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.management.operator_command import OperatorCommand
 from django_moloco_rmp.protocol import State
@@ -31,7 +32,11 @@ exit status: 0 if it is not paused now"""
         if state is State.CLOSED:
             text = "Resumed: events are sent." if was_paused else "It was not paused; all is well."
         else:
-            text = "A relay tries one event now; if Moloco accepts it, the others follow."
+            text = (
+                "A relay tries one event now; if Moloco accepts it, the others follow."
+                if Backlog(using).make_one_due()
+                else "Nothing waits: the next event is the one that a relay tries."
+            )
             if was_paused:
                 text = f"Resumed. {text}"
         self.stdout.write(text)
