@@ -115,13 +115,15 @@ class StatusFilter(ChoiceFilter):
         "429": {"last_status": 429},
         "401-405": {"last_status__range": (401, 405)},
         "5xx": {"last_status__range": (500, 599)},
-        "other": {"last_status__range": (300, 399)},
+        "4xx": {"last_status__in": [*({*range(406, 500)} - {413, 422, 429})]},
+        "3xx": {"last_status__range": (300, 399)},
         "none": {"last_status__isnull": True},
     }
     labels: ClassVar[dict[str, Any]] = {
         "401-405": _("401 to 405 (settings)"),
         "5xx": _("500 to 599 (their server)"),
-        "other": _("300 to 399 (redirected)"),
+        "4xx": _("406 to 499, others"),
+        "3xx": _("300 to 399 (redirected)"),
         "none": _("no answer yet"),
     }
 

@@ -27,6 +27,17 @@ def listed(client: Client, query: str, url: str = EVENTS) -> list[str]:
     return shown(response)
 
 
+def test_each_status_of_a_refused_event_has_one_choice(viewer: Client) -> None:
+    statuses = [*range(300, 309), *range(400, 500), 500, 599]
+    for status in statuses:
+        kept(f"cart-{status}", last_status=status)
+    found: list[int] = []
+    for choice in ["400", "413", "422", "429", "401-405", "5xx", "4xx", "3xx"]:
+        rows = viewer.get(f"{EVENTS}?status={choice}").context["cl"].queryset
+        found += rows.values_list("last_status", flat=True)
+    assert sorted(found) == statuses
+
+
 def test_filters(viewer: Client) -> None:
     kept("waits", State.PENDING, event_type="HOME")
     kept("retried", State.PENDING, event_type="HOME", last_status=503)
