@@ -24,7 +24,7 @@ from django.utils.module_loading import import_string
 
 from django_moloco_rmp.bell import Bell
 from django_moloco_rmp.buffer import Buffer
-from django_moloco_rmp.conf import get_settings
+from django_moloco_rmp.conf import get_settings, named_relay
 from django_moloco_rmp.outbox import Entry
 
 logger = logging.getLogger("django_moloco_rmp")
@@ -36,6 +36,8 @@ RUNNERS = {
     "celery": "django_moloco_rmp.runners.celery.nudger",
     "tasks": "django_moloco_rmp.runners.tasks.nudger",
 }
+#: Of these, those that only tell somebody else.
+QUEUES = ("celery", "tasks")
 #: Seconds that the end of the process waits for what is being written and sent.
 DRAIN_TIMEOUT = 2.0
 # Of these, seconds for what is being sent; the rest is for the last results.
@@ -199,6 +201,10 @@ class Background:
         return runner
 
     def _end(self) -> None:
+        if named_relay() in QUEUES:
+            # There is time to tell a queue of the process's only event; not to send it.
+            with self._talking:
+                self._safe_step()
         runners = {using: each for using, each in self._runners.items() if each is not None}
         for runner in runners.values():
             runner.stop()

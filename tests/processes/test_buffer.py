@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections import Counter
 from typing import Any
 
@@ -131,6 +132,26 @@ def test_a_task_queue_that_cannot_be_used_holds_up_no_event(settings: Any) -> No
     background.put(Entry.of(event("two")), "default", wakes=True)
     wait_until(lambda: written() == ["one", "two"])
     background.stop()
+
+
+@needs_tasks
+def test_a_queue_is_told_of_the_only_event_of_a_process(settings: Any) -> None:
+    settings.MOLOCO_RMP = {**settings.MOLOCO_RMP, "RELAY": "tasks"}
+    settings.TASKS = {"default": {"BACKEND": "tests.runners.backends.Noting"}}
+    from tests.runners.backends import Noting  # noqa: PLC0415
+
+    Noting.begin()
+    background = Background()
+    background.wake("other")
+    assert Noting.is_made.wait(PATIENCE)
+    # The thread is busy until after the end has begun.
+    background.wake("default")
+    end = threading.Thread(target=background.stop)
+    end.start()
+    wait_until(lambda: background.has_ended)
+    Noting.may_go_on.set()
+    end.join()
+    assert sorted(Noting.noted) == ["default", "other"]
 
 
 @needs_tasks
