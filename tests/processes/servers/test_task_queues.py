@@ -216,10 +216,9 @@ def test_a_worker_makes_room_for_others_and_has_itself_called_again(
     with Shop(RELAY="celery", BASE_URL=sandbox.url, CONCURRENCY=1) as worker:
         worker("drain_outbox", "0.5")
         assert 1 <= len(ids(sandbox)) < 10
-        worker.end()
-    # What has been published is for another one now, whose timetable has an hour to go.
-    with celery_worker(tmp_path, BASE_URL=sandbox.url):
-        wait_until(lambda: sorted(ids(sandbox)) == sorted(emitted))
+        # What it publishes is for another one, whose timetable has an hour to go.
+        with celery_worker(tmp_path, BASE_URL=sandbox.url):
+            wait_until(lambda: sorted(ids(sandbox)) == sorted(emitted))
 
 
 def test_a_broker_that_comes_back_empty_is_told_by_those_who_live(
