@@ -127,7 +127,9 @@ class Settlement:
                 raise
             # A database of few characters would refuse the vendor's words for ever, and the events
             # with them would be sent for ever.
-            draft = self._written([_in_ascii(each) for each in results])
+            draft = self._written(
+                [each if each.error is None else _in_ascii(each, each.error) for each in results]
+            )
         tally = self.tally
         tally.delivered += draft.tally.delivered
         tally.rescheduled += draft.tally.rescheduled
@@ -271,12 +273,10 @@ def _by_token(results: Iterable[Result]) -> dict[str, list[Claimed]]:
     return events
 
 
-def _in_ascii(result: Result) -> Result:
-    if result.error is None:
-        return result
-    error = copy(result.error)
-    error.message = error.message.encode("ascii", "backslashreplace").decode()
-    return replace(result, error=error)
+def _in_ascii(result: Result, error: DeliveryError) -> Result:
+    plain = copy(error)
+    plain.message = error.message.encode("ascii", "backslashreplace").decode()
+    return replace(result, error=plain)
 
 
 def _microseconds(seconds: float | None) -> int | None:
