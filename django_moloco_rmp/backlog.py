@@ -35,9 +35,21 @@ _PAGE = 5000
 _IDENTIFIER_LENGTH = 32
 
 
-def marked_as_resent() -> Any:
-    """Return an expression for the last error of an event that is put back."""
-    return Left(Concat(Value(RESENT), "last_error"), _ERROR_LENGTH)
+def put_back(due: Any) -> dict[str, Any]:
+    """
+    Return the columns of a rejected event that is to be sent again.
+
+    :param due: when, or an expression for it
+    """
+    return {
+        "state": _PENDING,
+        "available_at": due,
+        "lease_token": "",
+        "failures": 0,
+        "server_errors": 0,
+        "finished_at": None,
+        "last_error": Left(Concat(Value(RESENT), "last_error"), _ERROR_LENGTH),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,18 +304,8 @@ class Backlog:
         now = self._clock.now()
         with found_by_key(self.using, self._model._meta.db_table):
             rows = self._rows.filter(Exact(F("state") + 0, _REJECTED), pk__in=batch)
-            return int(
-                rows.update(
-                    state=_PENDING,
-                    # SQLite compares texts: a sum has more digits, and so would be due later.
-                    available_at=now + wait if wait else now,
-                    lease_token="",
-                    failures=0,
-                    server_errors=0,
-                    finished_at=None,
-                    last_error=marked_as_resent(),
-                )
-            )
+            # SQLite compares texts: a sum has more digits, and so would be due later.
+            return int(rows.update(**put_back(now + wait if wait else now)))
 
     def size(self) -> int:
         """Return how many rows there are."""

@@ -39,8 +39,8 @@ _SETTLE_RESULTS = 10
 # Seconds between looks at the table when nothing is due, and the pace at which they grow apart.
 _POLL = (1.0, 5.0)
 _PRUNE_SECONDS = 3600.0
-# Seconds of idleness between two signs of life.
-_SEEN_SECONDS = 30.0
+#: Seconds of idleness between two signs of life.
+SEEN_SECONDS = 30.0
 
 
 class Relay:
@@ -324,7 +324,7 @@ class Relay:
             self._settlement.prune()
         if now >= self._next_sign:
             self._sign_off()
-            self._next_sign = now + _SEEN_SECONDS
+            self._next_sign = now + SEEN_SECONDS
         if now - self._active_at > self._idle_seconds and not connection.in_atomic_block:
             connection.close()
 

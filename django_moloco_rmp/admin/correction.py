@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_moloco_rmp.admin.bodies import pretty
-from django_moloco_rmp.backlog import marked_as_resent
+from django_moloco_rmp.backlog import put_back
 from django_moloco_rmp.database import DatabaseNow, found_by_key, retrying
 from django_moloco_rmp.events import Event
 from django_moloco_rmp.exceptions import InvalidEventError
@@ -98,15 +98,9 @@ def _write(using: str, row: OutboxEvent, entry: Entry) -> int:
     with found_by_key(using, OutboxEvent._meta.db_table):
         return int(
             rows.update(
-                state=OutboxEvent.State.PENDING,
                 event_type=entry.event_type,
                 payload=entry.payload,
                 identifier=entry.identifier,
-                available_at=DatabaseNow(),
-                lease_token="",
-                failures=0,
-                server_errors=0,
-                finished_at=None,
-                last_error=marked_as_resent(),
+                **put_back(DatabaseNow()),
             )
         )

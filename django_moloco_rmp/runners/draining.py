@@ -8,14 +8,12 @@ from django_moloco_rmp import runners
 from django_moloco_rmp.conf import get_settings
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.outbox import Outbox, default_alias
-from django_moloco_rmp.relay import client_from_settings, relay_from_settings
+from django_moloco_rmp.relay import SEEN_SECONDS, client_from_settings, relay_from_settings
 
 #: Seconds after which a task makes room for others, and has another one go on.
 SECONDS = 30.0
 #: Seconds that it may then take to finish what is being sent.
 DRAIN_SECONDS = 20.0
-#: Seconds after which a relay leaves a sign of life though nothing is due.
-SIGN_SECONDS = 30.0
 #: Seconds that a task takes at most, and a generous bit.
 LIMIT = 75
 #: Seconds after which a nudge that no worker has taken is dropped. By the worker's clock, which may
@@ -45,4 +43,4 @@ def drain_outbox(using: str | None, *, seconds: float = SECONDS) -> None:
 
 def _is_called_for(using: str) -> bool:
     """Return whether anything is due, or it is time for a sign of life: most nudges come late."""
-    return Outbox(using).has_due() or not Gate(using).has_been_seen(SIGN_SECONDS)
+    return Outbox(using).has_due() or not Gate(using).has_been_seen(SEEN_SECONDS)
