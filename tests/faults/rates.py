@@ -73,7 +73,7 @@ def _recovery(bench: Bench, sandbox: Sandbox, offered: list[str]) -> int:
     raise AssertionError("it stays slow")
 
 
-def _most_in_a_second(times: Sequence[float]) -> int:
+def most_in_a_second(times: Sequence[float]) -> int:
     """The most calls in any second, both ends included."""
     most, first = 0, 0
     for last, moment in enumerate(times):
@@ -94,7 +94,7 @@ def capped(bench: Bench) -> Outcome:
         for relay in relays:
             relay.stop()
         times = sorted(call.received_at for call in sandbox.calls())
-        most = _most_in_a_second(times)
+        most = most_in_a_second(times)
         mean = (len(times) - 1) / (times[-1] - times[0])
         # Calls arrive as late as the machine is busy, which in everybody's tests it is.
         assert most <= _QUOTA + bench.scale.of(6, 0), f"{most} calls in a second"

@@ -41,7 +41,7 @@ def sessions(pid: int | None = None) -> list[int]:
     if connection.vendor == "sqlite":
         path = str(connection.settings_dict["NAME"])
         links = Path(f"/proc/{pid or os.getpid()}/fd").iterdir()
-        return [int(link.name) for link in links if _target(link) == path]
+        return [int(link.name) for link in links if target(link) == path]
     query = {
         "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
         " AND pid <> pg_backend_pid()",
@@ -53,7 +53,8 @@ def sessions(pid: int | None = None) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _target(link: Path) -> str | None:
+def target(link: Path) -> str | None:
+    """Where a link leads; None if it is gone already."""
     try:
         return str(link.readlink())
     except OSError:
