@@ -224,20 +224,10 @@ def _insert(using: str, entries: list[Entry]) -> None:
     outbox = Outbox(using)
     try:
         retrying(using, lambda: outbox.record_all(entries))
-    except (DataError, IntegrityError):
+    except (DataError, IntegrityError) as error:
         # One entry that the database refuses must not hold up the others for ever.
         if len(entries) == 1:
-            logger.exception(
-                "Event dropped (%s, %s)",
-                entries[0].event_type,
-                "database",
-                extra={
-                    "event_id": entries[0].event_id,
-                    "event_type": entries[0].event_type,
-                    "reason": "database",
-                },
-            )
-            _tell_dropped(entries[0], "database", "the database refuses its row")
+            _drop(entries[0], "database", "the database refuses its row", error)
             return
         for entry in entries:
             _insert(using, [entry])
@@ -246,15 +236,21 @@ def _insert(using: str, entries: list[Entry]) -> None:
 def _insert_last(using: str, entry: Entry) -> None:
     try:
         _insert(using, [entry])
-    except Exception:
+    except Exception as error:
         # Without a database, or inside an event loop, which may not wait for one.
-        logger.exception(
-            "Event dropped (%s, %s)",
-            entry.event_type,
-            "exit",
-            extra={"event_id": entry.event_id, "event_type": entry.event_type, "reason": "exit"},
-        )
-        _tell_dropped(entry, "exit", "the process ended before it was written")
+        _drop(entry, "exit", "the process ended before it was written", error)
+
+
+def _drop(entry: Entry, reason: str, detail: str, error: Exception) -> None:
+    """Log an entry that is lost to an error, and tell of it."""
+    logger.error(
+        "Event dropped (%s, %s)",
+        entry.event_type,
+        reason,
+        exc_info=error,
+        extra={"event_id": entry.event_id, "event_type": entry.event_type, "reason": reason},
+    )
+    _tell_dropped(entry, reason, detail)
 
 
 def _tell_dropped(entry: Entry, reason: str, detail: str) -> None:
