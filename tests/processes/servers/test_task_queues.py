@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import statistics
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -69,11 +71,12 @@ def redis_broker() -> Iterator[Broker]:
 
 @contextmanager
 def rabbitmq_broker() -> Iterator[Broker]:
-    broker = Broker(RABBITMQ, f"{QUEUE}-{uuid4()}")
+    server = urlsplit(RABBITMQ)
     try:
-        broker.delete_queue()
+        socket.create_connection((server.hostname, server.port or 5672), 5).close()
     except OSError:
         lack("no RabbitMQ answers; TEST_RABBITMQ_URL names another")
+    broker = Broker(RABBITMQ, f"{QUEUE}-{uuid4()}")
     yield broker
     broker.delete_queue()
 
