@@ -47,6 +47,9 @@ def choice(name: str, choices: type[_Choice], value: Any) -> _Choice:
     :param name: path of the value, for the error
     :raises InvalidEventError: there is no such member
     """
+    # A member already, as nearly always: an enumeration takes longer to look it up.
+    if type(value) is choices:
+        return value
     try:
         return choices(value)
     except ValueError:

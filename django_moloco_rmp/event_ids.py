@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from uuid import UUID
 
 from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.text import MAX_ID_LENGTH, optional_text
@@ -19,7 +18,8 @@ def new_event_id(now_ms: int, random_bits: int | None = None) -> str:
     bits = secrets.randbits(74) if random_bits is None else random_bits
     high, low = (bits >> 62) & 0xFFF, bits & (1 << 62) - 1
     value = (now_ms & (1 << 48) - 1) << 80 | 7 << 76 | high << 64 | 0b10 << 62 | low
-    return str(UUID(int=value))
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def require_event_id(value: object) -> str:

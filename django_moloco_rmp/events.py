@@ -8,10 +8,10 @@ and https://mcm-docs.moloco.com/docs/user-event-api-error-categories
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, field, fields, replace
-from ipaddress import AddressValueError, IPv4Address
 
 from django_moloco_rmp.choices import ChannelType, EventType, PersonalizationMode, choice
 from django_moloco_rmp.event_ids import new_event_id, require_event_id
@@ -52,7 +52,14 @@ _WITH_ITEMS = frozenset(
         EventType.PURCHASE,
     }
 )
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _IDENTIFIERS = frozenset({"persistent_id", "unique_device_id", "advertising_id"})
+# Texts of an event, and the most characters that each may have.
+_TEXTS = (
+    *((name, MAX_ID_LENGTH) for name in ("user_id", "custom_id", "session_id")),
+    *((name, None) for name in ("domain", "search_query", "decision_track_id")),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +90,10 @@ class Device:
     ip: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            name = each.name
-            limit = MAX_ID_LENGTH if name in _IDENTIFIERS else None
-            text = optional_text(f"device.{name}", getattr(self, name), limit=limit)
-            object.__setattr__(self, name, text)
+        for name, path, limit in _DEVICE_TEXTS:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, optional_text(path, value, limit=limit))
         if self.persistent_id is None:
             object.__setattr__(self, "persistent_id", self.unique_device_id)
         if self.advertising_id is not None and not self.advertising_id.strip().strip("0-"):
@@ -104,17 +110,22 @@ class Device:
             _check_ip(self.ip)
 
 
+# Not asked of the class for each event, which takes longer than all else here.
+_DEVICE_TEXTS = tuple(
+    (each.name, f"device.{each.name}", MAX_ID_LENGTH if each.name in _IDENTIFIERS else None)
+    for each in fields(Device)
+)
+
+
 def _is_language(value: str) -> bool:
     return len(value) == 2 and value.isascii() and value.isalpha() and value.islower()
 
 
 def _check_ip(value: str) -> None:
-    try:
-        IPv4Address(value)
-    except AddressValueError:
+    if not _IPV4.fullmatch(value):
         raise InvalidEventError(
             "device.ip", "is not a dotted IPv4 address", "Leave IPv6 addresses out."
-        ) from None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,32 +179,34 @@ class Event:
     now: InitVar[int | None] = None
 
     def __post_init__(self, now: int | None) -> None:
-        self._set(event_type=choice("event_type", EventType, self.event_type))
-        self._set(channel_type=choice("channel_type", ChannelType, self.channel_type))
+        self._set("event_type", choice("event_type", EventType, self.event_type))
+        self._set("channel_type", choice("channel_type", ChannelType, self.channel_type))
         if self.personalization_mode is not None:
             mode = choice("personalization_mode", PersonalizationMode, self.personalization_mode)
-            self._set(personalization_mode=mode)
+            self._set("personalization_mode", mode)
         _check_timestamp(self.timestamp, time.time_ns() // 1_000_000 if now is None else now)
-        self._set(id=require_event_id(self.id))
-        for name in ("user_id", "custom_id", "session_id"):
-            self._set(**{name: optional_text(name, getattr(self, name), limit=MAX_ID_LENGTH)})
-        for name in ("domain", "search_query", "decision_track_id"):
-            self._set(**{name: optional_text(name, getattr(self, name))})
+        self._set("id", require_event_id(self.id))
+        for name, limit in _TEXTS:
+            value = getattr(self, name)
+            if value is not None:
+                self._set(name, optional_text(name, value, limit=limit))
         for name in ("page_id", "referrer_page_id"):
-            page = optional_text(name, getattr(self, name))
-            self._set(**{name: page and shorten_page_id(page)})
+            value = getattr(self, name)
+            if value is not None:
+                page = optional_text(name, value)
+                self._set(name, page and shorten_page_id(page))
         _check_device(self.device)
-        self._set(items=_items(self.items))
+        self._set("items", _items(self.items))
         for name in ("revenue", "shipping_charge"):
-            require_money(name, getattr(self, name))
-            _require_currency(name, getattr(self, name))
+            value = getattr(self, name)
+            require_money(name, value)
+            _require_currency(name, value)
         self._check_identifiers()
         self._check_app()
         self._check_type()
 
-    def _set(self, **values: object) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
     def _check_identifiers(self) -> None:
         if self.user_id is not None and self.user_id.strip().casefold() in RESERVED_USER_IDS:
@@ -203,7 +216,7 @@ class Event:
                 "Leave user_id out for a shopper who is not signed in.",
             )
         if self.custom_id is None:
-            self._set(custom_id=self.session_id)
+            self._set("custom_id", self.session_id)
         # Session and unique device id are mirrored to the others by now.
         if not (
             self.user_id
@@ -231,7 +244,7 @@ class Event:
                 "must contain ios or android for channel APP",
                 "Pass 'ios' or 'android', or channel SITE for a website.",
             )
-        self._set(device=replace(self.device, os=name))
+        self._set("device", replace(self.device, os=name))
 
     def _check_type(self) -> None:
         if self.event_type is EventType.SEARCH and self.search_query is None:
@@ -294,13 +307,14 @@ def _items(value: object) -> tuple[Item, ...]:
         )
     items = tuple(value)
     for index, item in enumerate(items):
-        path = f"items[{index}]"
         if not isinstance(item, Item):
             raise InvalidEventError(
-                path, f"must be an Item, not {type(item).__name__}", "Pass as_items(...)."
+                f"items[{index}]", f"must be an Item, not {type(item).__name__}", "Pass as_items(...)."
             )
-        _require_currency(f"{path}.price", item.price)
-        _require_currency(f"{path}.price_seller", item.price_seller)
+        for name in ("price", "price_seller"):
+            money = getattr(item, name)
+            if money is not None:
+                _require_currency(f"items[{index}].{name}", money)
     return items
 
 

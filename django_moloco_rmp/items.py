@@ -25,6 +25,7 @@ from django_moloco_rmp.text import optional_text
 #: The API's quantity is an int32.
 MAX_QUANTITY = 2**31 - 1
 
+_TEXTS = ("id", "item_group_id", "seller_id")
 # Sums and products of amounts are exact with this many digits, whatever the calling thread's own
 # decimal context rounds or traps.
 _EXACT = decimal.Context(prec=400, traps=[decimal.InvalidOperation])
@@ -55,14 +56,16 @@ class Item:
     price_seller: Money | None = None
 
     def __post_init__(self) -> None:
-        for name in ("id", "item_group_id", "seller_id"):
-            object.__setattr__(self, name, optional_text(name, getattr(self, name)))
+        for name in _TEXTS:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, optional_text(name, value))
         if self.id is None and self.item_group_id is None:
             raise InvalidEventError(
                 "id", "is missing, and so is item_group_id", "Pass the product's catalogue id."
             )
-        for name in ("price", "price_seller"):
-            require_money(name, getattr(self, name))
+        require_money("price", self.price)
+        require_money("price_seller", self.price_seller)
         _check_quantity(self.quantity)
 
 

@@ -23,6 +23,9 @@ def clean(value: str) -> str:
     (undecodable bytes of a request, for one) become U+FFFD. A subclass such as ``SafeString``
     comes back as a plain ``str``.
     """
+    # Almost every text ends here: nothing that is printable is unclean.
+    if type(value) is str and value.isprintable():
+        return value
     return _UNCLEAN.sub(_substitute, value)
 
 
@@ -48,7 +51,7 @@ def optional_text(field: str, value: object, *, limit: int | None = None) -> str
             field, f"must be a str, not {type(value).__name__}", "Pass str(value) or None."
         )
     text = clean(value)
-    if not text.strip():
+    if not text or text.isspace():
         return None
     if limit is not None and len(text) > limit:
         raise InvalidEventError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -37,6 +37,9 @@ _DEVICE = (
     "advertising_id",
     "ip",
 )
+_ITEM = ("id", "item_group_id", "price", "quantity", "seller_id", "price_seller")
+# Not json.dumps(), which makes one for each body.
+_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 # Only a key can match: inside of a JSON string each quote has a backslash before it.
 _TIMESTAMP = re.compile(r'"timestamp":"([0-9]{13})"')
 
@@ -48,44 +51,40 @@ def to_wire(event: Event) -> dict[str, Any]:
     The timestamp is a string of 13 digits. An amount is an int or a float; Money has made sure
     that the float stands for it exactly.
     """
-    return _present(
-        {
-            "id": event.id,
-            "event_type": event.event_type.value,
-            "timestamp": str(event.timestamp),
-            "channel_type": event.channel_type.value,
-            **{name: getattr(event, name) for name in _TEXTS},
-            "device": _present({name: getattr(event.device, name) for name in _DEVICE}),
-            "items": [_item_to_wire(item) for item in event.items],
-            "revenue": _money_to_wire(event.revenue),
-            "shipping_charge": _money_to_wire(event.shipping_charge),
-            "personalization_mode": (
-                None if event.personalization_mode is None else event.personalization_mode.value
-            ),
-        }
-    )
+    body: dict[str, Any] = {
+        "id": event.id,
+        "event_type": event.event_type.value,
+        "timestamp": str(event.timestamp),
+        "channel_type": event.channel_type.value,
+        **_present(event, _TEXTS),
+    }
+    device = _present(event.device, _DEVICE)
+    if device:
+        body["device"] = device
+    if event.items:
+        body["items"] = [_item_to_wire(item) for item in event.items]
+    if event.revenue is not None:
+        body["revenue"] = _money_to_wire(event.revenue)
+    if event.shipping_charge is not None:
+        body["shipping_charge"] = _money_to_wire(event.shipping_charge)
+    if event.personalization_mode is not None:
+        body["personalization_mode"] = event.personalization_mode.value
+    return body
 
 
-def _present(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in (None, [], {})}
+def _present(of: Event | Device | Item, names: Iterable[str]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(of, name)) is not None}
 
 
 def _item_to_wire(item: Item) -> dict[str, Any]:
-    return _present(
-        {
-            "id": item.id,
-            "item_group_id": item.item_group_id,
-            "price": _money_to_wire(item.price),
-            "quantity": item.quantity,
-            "seller_id": item.seller_id,
-            "price_seller": _money_to_wire(item.price_seller),
-        }
-    )
+    body = _present(item, _ITEM)
+    for name in ("price", "price_seller"):
+        if name in body:
+            body[name] = _money_to_wire(body[name])
+    return body
 
 
-def _money_to_wire(money: Money | None) -> dict[str, Any] | None:
-    if money is None:
-        return None
+def _money_to_wire(money: Money) -> dict[str, Any]:
     whole = int(money.amount)
     return {
         "currency": money.currency,
@@ -95,7 +94,7 @@ def _money_to_wire(money: Money | None) -> dict[str, Any] | None:
 
 def dumps(event: Event) -> str:
     """Return the body as compact JSON in ASCII, which any database and any charset can hold."""
-    return json.dumps(to_wire(event), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(to_wire(event))
 
 
 def loads(body: str | bytes | Mapping[str, Any], *, now: int | None = None) -> Event:
