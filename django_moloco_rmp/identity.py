@@ -10,7 +10,8 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, TypeAlias
 
 IdentifierKind: TypeAlias = Literal["user_id", "persistent_id", "custom_id"]
@@ -40,6 +41,8 @@ _NODE = re.compile(
 _PARAMETER = re.compile(r"""([^\s"\\=]+)=(?:"([^"\\]*)"|([^\s"\\]*))""")
 
 
+# Asked for by each event. There are no more secrets in a process than tests have.
+@lru_cache(maxsize=8)
 def derive_key(secret_key: str) -> bytes:
     """Return the key for :func:`hash_identifier`, 32 bytes that do not give the secret away."""
     secret = secret_key.encode("utf-8", "surrogatepass")
@@ -163,13 +166,13 @@ def parse_address(text: str) -> Address | None:
     if match is None:
         return None
     try:
-        address = ip_address(match["bracketed"] or match["v4"] or match["v6"])
+        if match["v4"]:
+            return IPv4Address(match["v4"])
+        # Only IPv6 addresses are written in brackets.
+        address = IPv6Address(match["bracketed"] or match["v6"])
     except ValueError:
         return None
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or address
-    # Only IPv6 addresses are written in brackets.
-    return None if match["bracketed"] else address
+    return address.ipv4_mapped or address
 
 
 def truncate_ip(address: Address) -> Address:

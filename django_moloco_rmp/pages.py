@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from functools import cache
+from contextlib import suppress
+from functools import cache, lru_cache
 from string import Formatter
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -18,8 +19,9 @@ from django.conf import settings
 from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
-from django.urls import Resolver404, ResolverMatch, resolve
-from django.utils.translation import get_language_from_path, override
+from django.urls import Resolver404, ResolverMatch, URLResolver, get_resolver
+from django.urls.converters import REGISTERED_CONVERTERS
+from django.utils.translation import get_language, get_language_from_path, override
 
 from django_moloco_rmp.exceptions import InvalidEventError
 
@@ -30,6 +32,11 @@ PAGE_ATTRIBUTE = "moloco_page"
 MAX_REFERER_LENGTH = 2048
 
 logger = logging.getLogger("django_moloco_rmp")
+
+#: Most paths whose views are remembered, and the most characters that each may have: they come from
+#: a header that anybody can write.
+MAX_KNOWN_PATHS = 1024
+MAX_KNOWN_PATH_LENGTH = 256
 
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
 _DEFAULT_PORT = re.compile(r":(80|443)?\Z")
@@ -59,8 +66,11 @@ def template_of(view: Any, method: str = "GET") -> str | None:
     :param view: as in the URLconf; of a class, the decorator may be on the method for ``method``
         or, as it is the page that shoppers come from, on ``get``
     """
-    cls = getattr(view, "view_class", None)
-    places = [view, *(getattr(cls, name, None) for name in (method.lower(), "get"))]
+    own: str | None = getattr(view, PAGE_ATTRIBUTE, None)
+    cls = None if own else getattr(view, "view_class", None)
+    if cls is None:
+        return own or None
+    places = (getattr(cls, name, None) for name in (method.lower(), "get"))
     found = (getattr(place, PAGE_ATTRIBUTE, None) for place in places)
     return next((template for template in found if template), None)
 
@@ -236,18 +246,36 @@ def _tell_once(fault: str) -> None:
 
 def _resolve(request: HttpRequest, path: str) -> ResolverMatch | None:
     urlconf = getattr(request, "urlconf", None) or settings.ROOT_URLCONF
-    try:
-        return resolve(path, urlconf)
-    except Resolver404:
-        pass
+    with suppress(Resolver404):
+        return _resolve_known(get_resolver(urlconf), get_language(), path)
     if not is_language_prefix_patterns_used(urlconf)[0]:
         return None
     # The shopper may have come from a page in another language, by switching it for example.
     with override(get_language_from_path(path) or settings.LANGUAGE_CODE):
         try:
-            return resolve(path, urlconf)
+            return _resolve_known(get_resolver(urlconf), get_language(), path)
         except Resolver404:
             return None
+
+
+def _resolve_known(resolver: URLResolver, language: str | None, path: str) -> ResolverMatch:
+    """
+    Resolve a path, with an answer from memory where it must be the same again.
+
+    :param language: the active one, which prefixes and translated routes depend on
+    :raises Resolver404: it is no path of the shop
+    """
+    # A converter of the shop's own may look into the database, and find something else next time.
+    if len(path) > MAX_KNOWN_PATH_LENGTH or REGISTERED_CONVERTERS:
+        return resolver.resolve(path)
+    return _resolve_once(resolver, language, path)
+
+
+# By the resolver itself: Django makes another one when ROOT_URLCONF is overridden. What is not
+# found is not remembered, or made-up referrers would push out the shop's pages.
+@lru_cache(maxsize=MAX_KNOWN_PATHS)
+def _resolve_once(resolver: URLResolver, language: str | None, path: str) -> ResolverMatch:
+    return resolver.resolve(path)
 
 
 def _external_page(referer: SplitResult) -> str:

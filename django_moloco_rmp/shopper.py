@@ -26,7 +26,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from django_moloco_rmp.conf import Settings, get_settings, raises_errors
-from django_moloco_rmp.devices import clean_user_agent, parse_user_agent
+from django_moloco_rmp.devices import UserAgent, clean_user_agent, parse_user_agent
 from django_moloco_rmp.events import (
     RESERVED_USER_IDS,
     ChannelType,
@@ -184,7 +184,7 @@ class Shopper:
         if not tracked:
             return Snapshot(dropped="consent")
         agent = self._user_agent
-        parsed = parse_user_agent(agent or "")
+        parsed = self._parsed_agent
         id_less = mode is PersonalizationMode.ID_LESS
         identifiers = {} if id_less else self._identifiers(settings, cannot_wait)
         if not identifiers and not id_less:
@@ -250,11 +250,10 @@ class Shopper:
         if self._request.method == "HEAD":
             return "head"
         meta = self._request.META
-        purposes = (meta.get(name, "") for name in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE"))
-        if any("prefetch" in purpose[:100].lower() for purpose in purposes):
-            return "prefetch"
-        is_bot = settings.ignore_bots and parse_user_agent(self._user_agent or "").is_bot
-        return "bot" if is_bot else None
+        for name in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE"):
+            if name in meta and "prefetch" in meta[name][:100].lower():
+                return "prefetch"
+        return "bot" if settings.ignore_bots and self._parsed_agent.is_bot else None
 
     def _consent(self, settings: Settings) -> tuple[bool, PersonalizationMode | None]:
         """Return whether the shopper may be tracked, and in which mode; None is the platform's."""
@@ -322,6 +321,10 @@ class Shopper:
     @cached_property
     def _user_agent(self) -> str | None:
         return clean_user_agent(self._request.META.get("HTTP_USER_AGENT"))
+
+    @cached_property
+    def _parsed_agent(self) -> UserAgent:
+        return parse_user_agent(self._user_agent or "")
 
     def _ip(self, settings: Settings) -> str | None:
         if not settings.send_ip:
