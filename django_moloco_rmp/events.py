@@ -309,7 +309,9 @@ def _items(value: object) -> tuple[Item, ...]:
     for index, item in enumerate(items):
         if not isinstance(item, Item):
             raise InvalidEventError(
-                f"items[{index}]", f"must be an Item, not {type(item).__name__}", "Pass as_items(...)."
+                f"items[{index}]",
+                f"must be an Item, not {type(item).__name__}",
+                "Pass as_items(...).",
             )
         for name in ("price", "price_seller"):
             money = getattr(item, name)
