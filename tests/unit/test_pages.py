@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, ResolverMatch, URLResolver, get_resolver, resolve
+from django.urls.resolvers import RegexPattern
 from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from django_moloco_rmp import pages
 from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.pages import (
     MAX_REFERER_LENGTH,
@@ -441,3 +443,72 @@ def test_referrer_in_any_language(language: str, urlconf: str, path: str, page: 
         request = visit("/cart/add/", f"{SHOP}{path}")
         assert referrer_page(request, PAGES) == page
         assert translation.get_language() == language
+
+
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The paths that were resolved anew, in a shop whose converters are all Django's."""
+    paths: list[str] = []
+    resolve_anew = URLResolver.resolve
+
+    def noting(self: URLResolver, path: str) -> ResolverMatch:
+        if isinstance(self.pattern, RegexPattern):
+            paths.append(path)
+        return resolve_anew(self, path)
+
+    monkeypatch.setattr(URLResolver, "resolve", noting)
+    monkeypatch.setattr(pages, "REGISTERED_CONVERTERS", {})
+    pages._resolve_once.cache_clear()
+    yield paths
+    pages._resolve_once.cache_clear()
+
+
+def came_from(path: str, **extra: Any) -> str | None:
+    request = RequestFactory(HTTP_HOST="shop.example").get("/", HTTP_REFERER=SHOP + path, **extra)
+    request.resolver_match = None
+    return referrer_page(request, PAGES)
+
+
+def test_referrer_is_resolved_once(resolved: list[str]) -> None:
+    assert came_from("/news/a/") == came_from("/news/a/") == "/^news/(?P<token>\\w+)/$"
+    assert resolved == ["/news/a/"]
+
+
+def test_referrer_that_is_no_page_is_not_remembered(resolved: list[str]) -> None:
+    assert came_from("/made/up") == came_from("/made/up") == "/made/up"
+    assert resolved == ["/made/up"] * 2
+
+
+def test_long_referrer_is_not_remembered(resolved: list[str]) -> None:
+    path = f"/news/{'a' * pages.MAX_KNOWN_PATH_LENGTH}/"
+    assert came_from(path) == came_from(path) is not None
+    assert resolved == [path] * 2
+
+
+def test_remembered_referrers_are_bounded(resolved: list[str]) -> None:
+    for number in range(pages.MAX_KNOWN_PATHS + 10):
+        came_from(f"/news/{number}/")
+    assert pages._resolve_once.cache_info().currsize == pages.MAX_KNOWN_PATHS
+
+
+def test_own_converter_is_asked_each_time(
+    resolved: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "REGISTERED_CONVERTERS", {"category": object()})
+    assert came_from("/news/a/") == came_from("/news/a/")
+    assert resolved == ["/news/a/"] * 2
+
+
+def test_remembered_referrer_is_of_one_urlconf(resolved: list[str]) -> None:
+    known = came_from("/news/a/")
+    with override_settings(ROOT_URLCONF=I18N):
+        assert came_from("/news/a/") == "/news/a/"
+    assert came_from("/news/a/") == known
+
+
+def test_remembered_referrer_is_of_one_language(resolved: list[str]) -> None:
+    resolver = get_resolver(I18N)
+    with translation.override("en"):
+        assert pages._resolve_known(resolver, "en", "/p/x/").kwargs == {"slug": "x"}
+    with translation.override("de"), pytest.raises(Resolver404):
+        pages._resolve_known(resolver, "de", "/p/x/")
