@@ -325,11 +325,11 @@ def _adapted(items: Any) -> tuple[Item, ...]:
 
 
 def _with_currency(item: Item, currency: str | None) -> Item:
-    return replace(
-        item,
-        price=_money("price", item.price, currency),
-        price_seller=_money("price_seller", item.price_seller, currency),
-    )
+    price = _money("price", item.price, currency)
+    price_seller = _money("price_seller", item.price_seller, currency)
+    if price is item.price and price_seller is item.price_seller:
+        return item
+    return replace(item, price=price, price_seller=price_seller)
 
 
 def _money(field: str, value: Amount | None, currency: str | None) -> Money | None:
