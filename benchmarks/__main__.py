@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from benchmarks import emit
+from benchmarks import emit, middleware
 from benchmarks.pairs import machine
 
-BENCHMARKS = {"emit": emit.main}
+BENCHMARKS = {"emit": emit.main, "middleware": middleware.main}
 
 
 def main() -> None:
