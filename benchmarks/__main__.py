@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from importlib import import_module
 
-from benchmarks import emit, middleware
 from benchmarks.pairs import machine
 
-BENCHMARKS = {"emit": emit.main, "middleware": middleware.main}
+#: Each is a module with a ``main()``.
+BENCHMARKS = ("emit", "middleware", "purchase", "relay", "backlog")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the work: to try them, not for figures"
+    )
     options = parser.parse_args()
-    unknown = set(options.names) - BENCHMARKS.keys()
+    unknown = set(options.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no benchmark is named {', '.join(sorted(unknown))}")
     say = partial(print, flush=True)
     say(machine())
     for name in options.names or BENCHMARKS:
         say("")
-        BENCHMARKS[name](say)
+        import_module(f"benchmarks.{name}").main(say, quick=options.quick)
 
 
 if __name__ == "__main__":

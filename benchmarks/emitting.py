@@ -9,10 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-USER_AGENT = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
-    " Chrome/141.0.0.0 Safari/537.36"
-)
 #: What an event of ours carries, for those who take a dict.
 PROPERTIES: dict[str, Any] = {
     "page_id": "PRODUCT:lamp-red",
@@ -33,39 +29,20 @@ def moloco(url: str) -> Callable[[Callable[[Call], None]], None]:
     import django  # noqa: PLC0415
 
     django.setup()
-    from django.contrib.auth.models import User  # noqa: PLC0415
-    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415
     from django.core.management import call_command  # noqa: PLC0415
-    from django.http import HttpResponse  # noqa: PLC0415
-    from django.test import RequestFactory  # noqa: PLC0415
-    from django.urls import resolve  # noqa: PLC0415
 
+    from benchmarks.visits import Visits  # noqa: PLC0415
     from django_moloco_rmp import Item, Money, track_item_page_view  # noqa: PLC0415
-    from django_moloco_rmp.middleware import MolocoMiddleware  # noqa: PLC0415
 
     call_command("migrate", verbosity=0)
-    factory = RequestFactory(
-        HTTP_HOST="shop.example",
-        HTTP_REFERER="http://shop.example/category/lamps/",
-        HTTP_USER_AGENT=USER_AGENT,
-        HTTP_ACCEPT_LANGUAGE="en-GB",
-    )
-    user = User(pk=4711)
+    visits = Visits()
 
     def once(measure: Callable[[Call], None]) -> None:
-        request = factory.get("/product/lamp-red/")
-        request.COOKIES["moloco_pid"] = "5" * 32
-        request.session = SessionStore("k" * 32)
-        request.user = user
-        request.resolver_match = resolve(request.path)
-
-        def view(_: Any) -> HttpResponse:
-            measure(
+        visits.during(
+            lambda: measure(
                 lambda: track_item_page_view(Item("lamp-red", price=Money("19.90"), quantity=1))
             )
-            return HttpResponse()
-
-        MolocoMiddleware(view)(request)
+        )
 
     return once
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from benchmarks.pairs import Figures, Times, measure, ratio
+from benchmarks.pairs import Figures, Say, Times, measure, ratio
 
 ROUNDS = 31
 # Calls that are timed together: one takes hardly longer than to look at the clock.
@@ -67,8 +67,9 @@ def _async_turn(middleware: type[Any], request: Any, batches: int) -> Times:
     return asyncio.run(turn())
 
 
-def main(say: Callable[[str], object], *, batches: int = 50) -> None:
+def main(say: Say, *, quick: bool = False) -> None:
     """Print a table."""
+    batches = 5 if quick else 50
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
     os.environ.setdefault("BENCH_DATABASE_URL", "sqlite://:memory:")
     import django  # noqa: PLC0415

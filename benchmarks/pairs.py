@@ -8,7 +8,11 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+_T = TypeVar("_T")
+#: What prints a line.
+Say = Callable[[str], object]
 #: Times in nanoseconds, one for each call.
 Times = Sequence[int]
 
@@ -25,19 +29,22 @@ class Figures:
         """The medians of each round's median and 99th percentile."""
         return cls(
             statistics.median(statistics.median(each) for each in rounds),
-            statistics.median(sorted(each)[len(each) * 99 // 100] for each in rounds),
+            statistics.median(worst(each) for each in rounds),
         )
 
 
-def measure(
-    contenders: Mapping[str, Callable[[], Times]], *, rounds: int
-) -> dict[str, list[Times]]:
+def worst(times: Times) -> int:
+    """Return the 99th percentile."""
+    return sorted(times)[len(times) * 99 // 100]
+
+
+def measure(contenders: Mapping[str, Callable[[], _T]], *, rounds: int) -> dict[str, list[_T]]:
     """
     Let each have its turn, so many rounds, in another order each time.
 
-    :return: the times of each round, by name
+    :return: what the turns of each returned, by name
     """
-    found: dict[str, list[Times]] = {name: [] for name in contenders}
+    found: dict[str, list[_T]] = {name: [] for name in contenders}
     names = list(contenders)
     for number in range(rounds):
         for name in names if number % 2 else reversed(names):
@@ -47,8 +54,12 @@ def measure(
 
 def ratio(ours: Sequence[Times], theirs: Sequence[Times]) -> float:
     """Return the median of the rounds' ratios of medians: below 1 ours is faster."""
-    pairs = zip(ours, theirs, strict=True)
-    return statistics.median(statistics.median(a) / statistics.median(b) for a, b in pairs)
+    return paired(list(map(statistics.median, ours)), list(map(statistics.median, theirs)))
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return the median of the rounds' ratios of a figure."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def machine() -> str:

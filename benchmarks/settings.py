@@ -1,4 +1,9 @@
-"""A small shop's settings, on the database that BENCH_DATABASE_URL names."""
+"""
+A small shop's settings, on the database that BENCH_DATABASE_URL names.
+
+BENCH_LARGE_URL names a second one, BENCH_MOLOCO_RMP has keys of MOLOCO_RMP as JSON, and with
+BENCH_WITHOUT_APP it is the same shop without the app.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +15,25 @@ import environ
 env = environ.Env()
 
 DATABASES = {"default": env.db_url("BENCH_DATABASE_URL")}
+if "BENCH_LARGE_URL" in os.environ:
+    DATABASES["large"] = env.db_url("BENCH_LARGE_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "signs nothing but the sessions of a benchmark"
 ALLOWED_HOSTS = ["127.0.0.1", "shop.example"]
 USE_TZ = True
 ROOT_URLCONF = "benchmarks.shop"
-HAS_APP = os.environ.get("BENCH_WITHOUT_APP") is None
+_HAS_APP = os.environ.get("BENCH_WITHOUT_APP") is None
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "benchmarks",
-    *(["django_moloco_rmp"] if HAS_APP else []),
+    *(["django_moloco_rmp"] if _HAS_APP else []),
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    *(["django_moloco_rmp.middleware.MolocoMiddleware"] if HAS_APP else []),
+    *(["django_moloco_rmp.middleware.MolocoMiddleware"] if _HAS_APP else []),
 ]
 MOLOCO_RMP = {
     "PLATFORM_ID": "SHOP_TEST",

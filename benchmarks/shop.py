@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from django.conf import settings
+from django.apps import apps
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
+HAS_APP = apps.is_installed("django_moloco_rmp")
 PRODUCT = {"sku": "lamp-red", "price": "19.90", "title": "A red lamp"}
 
 
 def product(request: HttpRequest, slug: str) -> HttpResponse:
     """A product's page; reports the view where the app is installed."""
-    if settings.HAS_APP:
+    if HAS_APP:
         from django_moloco_rmp import Item, Money, track_item_page_view  # noqa: PLC0415
 
         track_item_page_view(Item(PRODUCT["sku"], price=Money(PRODUCT["price"]), quantity=1))
@@ -23,7 +24,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
     return HttpResponse("<h1>Lamps</h1>")
 
 
-if settings.HAS_APP:
+if HAS_APP:
     from django_moloco_rmp.decorators import page
 
     product = page("PRODUCT:{slug}")(product)
