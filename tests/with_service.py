@@ -2,9 +2,10 @@
 
     python tests/with_service.py postgresql -- python -m pytest
 
-Services: ``postgresql``, ``mariadb``, ``mariadb-repeatable-read``, ``chromium``. The command gets
-the service through its environment: TEST_DATABASE_URL (taken from TEST_POSTGRESQL_URL or
-TEST_MARIADB_URL, or the server on this machine's usual port), TEST_ISOLATION, CHROMIUM.
+Services: ``postgresql``, ``mariadb``, ``mariadb-repeatable-read``, ``chromium``, ``hosts``. The
+command gets the service through its environment: TEST_DATABASE_URL (taken from TEST_POSTGRESQL_URL
+or TEST_MARIADB_URL, or the server on this machine's usual port), TEST_ISOLATION, CHROMIUM, or
+HOSTS_POSTGRESQL and HOSTS_FAKETIME.
 
 A missing service is one line and exit status 0. With CI set in the environment it is a failure:
 there every service has to be present, or a green run would say less than it seems to.
@@ -20,6 +21,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import environ
@@ -112,11 +114,35 @@ def chromium() -> dict[str, str]:
     )
 
 
+def hosts() -> dict[str, str]:
+    """What several hosts on one machine take: root, and programs of Debian's packages."""
+    if os.geteuid() != 0:
+        raise MissingServiceError("network namespaces are made by root only")
+    for program in ("ip", "setpriv"):
+        if shutil.which(program) is None:
+            raise MissingServiceError(f"{program} (iproute2, util-linux) is not on PATH")
+    name = f"moloco{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise MissingServiceError(f"no network namespace can be made: {made.stderr.strip()}")
+    subprocess.run(["ip", "netns", "delete", name], check=True)
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not binaries:
+        raise MissingServiceError("there is no /usr/lib/postgresql/*/bin/initdb")
+    if importlib.util.find_spec("psycopg") is None:
+        raise MissingServiceError("psycopg is not installed")
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not libraries:
+        raise MissingServiceError("libfaketime is not installed in /usr/lib/*/faketime")
+    return {"HOSTS_POSTGRESQL": str(binaries[-1].parent), "HOSTS_FAKETIME": str(libraries[-1])}
+
+
 SERVICES: dict[str, Callable[[], dict[str, str]]] = {
     "postgresql": postgresql,
     "mariadb": mariadb,
     "mariadb-repeatable-read": mariadb_repeatable_read,
     "chromium": chromium,
+    "hosts": hosts,
 }
 
 
