@@ -9,7 +9,7 @@ from benchmarks.sink import Sink
 
 ROUNDS = 5
 #: Seconds before each answer, and how many events are sent then.
-DELAYS = {0.0: 2000, 0.05: 800}
+DELAYS = {0.0: 1000, 0.05: 400}
 
 
 def main(say: Say, *, quick: bool = False) -> None:
