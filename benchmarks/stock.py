@@ -91,8 +91,11 @@ def clear(using: str = "default") -> None:
 
 
 def analyse(using: str = "default") -> None:
-    """Have the database count anew what it plans by, which it else does a minute later."""
+    """Have the database do now what it else does by itself a minute later: count, and clear up."""
     connection = connections[using]
     table = connection.ops.quote_name(OutboxEvent._meta.db_table)
+    verb = {"postgresql": "VACUUM ANALYZE", "mysql": "ANALYZE TABLE"}.get(
+        connection.vendor, "ANALYZE"
+    )
     with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
+        cursor.execute(f"{verb} {table}")
