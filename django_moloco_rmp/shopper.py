@@ -123,17 +123,15 @@ class Snapshot:
 class Shopper:
     """The shopper behind a request: ``request.moloco``."""
 
-    # Of the class until they change: most requests emit nothing, and each one makes a shopper.
-    _sets_cookie = False
-    _is_shown = False
-    _has_cookie = False
-    #: Whether the middleware is through with the request; a response may be streamed after.
-    is_over = False
-
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
+        self._sets_cookie = False
+        self._is_shown = False
+        self._has_cookie = False
         #: What has to wait for the end of the request, see the template tags.
         self.deferred: list[Callable[[], object]] = []
+        #: Whether the middleware is through with the request; a response may be streamed after.
+        self.is_over = False
 
     def identifiers(self) -> dict[str, str]:
         """
@@ -407,8 +405,6 @@ def current_shopper() -> Shopper | None:
 
 class bound:  # noqa: N801
     """A context manager that makes a shopper the current one."""
-
-    __slots__ = ("_shopper", "_token")
 
     def __init__(self, shopper: Shopper) -> None:
         self._shopper = shopper
