@@ -27,6 +27,7 @@ DATABASES = {
         "USER": "postgres",
         "HOST": os.environ["HOSTS_DATABASE"],
         "PORT": 5432,
+        # To see by hand what these are for, which takes longer than a test may.
         "OPTIONS": {} if os.environ.get("HOSTS_PLAIN_CONNECTION") else PATIENT,
     }
 }
