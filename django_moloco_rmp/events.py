@@ -8,17 +8,23 @@ and https://mcm-docs.moloco.com/docs/user-event-api-error-categories
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, field, fields, replace
+from ipaddress import AddressValueError, IPv4Address
 
 from django_moloco_rmp.choices import ChannelType, EventType, PersonalizationMode, choice
 from django_moloco_rmp.event_ids import new_event_id, require_event_id
 from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.items import Item, as_item, as_items, total
 from django_moloco_rmp.money import CURRENCIES, Money, require_money
-from django_moloco_rmp.text import MAX_ID_LENGTH, clean, optional_text, shorten_page_id
+from django_moloco_rmp.text import (
+    MAX_ID_LENGTH,
+    clean,
+    optional_text,
+    set_texts,
+    shorten_page_id,
+)
 
 __all__ = [
     "CURRENCIES",
@@ -52,13 +58,10 @@ _WITH_ITEMS = frozenset(
         EventType.PURCHASE,
     }
 )
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _IDENTIFIERS = frozenset({"persistent_id", "unique_device_id", "advertising_id"})
-# Texts of an event, and the most characters that each may have.
 _TEXTS = (
-    *((name, MAX_ID_LENGTH) for name in ("user_id", "custom_id", "session_id")),
-    *((name, None) for name in ("domain", "search_query", "decision_track_id")),
+    *((name, name, MAX_ID_LENGTH) for name in ("user_id", "custom_id", "session_id")),
+    *((name, name, None) for name in ("domain", "search_query", "decision_track_id")),
 )
 
 
@@ -90,10 +93,7 @@ class Device:
     ip: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name, path, limit in _DEVICE_TEXTS:
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, optional_text(path, value, limit=limit))
+        set_texts(self, _DEVICE_TEXTS)
         if self.persistent_id is None:
             object.__setattr__(self, "persistent_id", self.unique_device_id)
         if self.advertising_id is not None and not self.advertising_id.strip().strip("0-"):
@@ -122,10 +122,12 @@ def _is_language(value: str) -> bool:
 
 
 def _check_ip(value: str) -> None:
-    if not _IPV4.fullmatch(value):
+    try:
+        IPv4Address(value)
+    except AddressValueError:
         raise InvalidEventError(
             "device.ip", "is not a dotted IPv4 address", "Leave IPv6 addresses out."
-        )
+        ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +188,7 @@ class Event:
             self._set("personalization_mode", mode)
         _check_timestamp(self.timestamp, time.time_ns() // 1_000_000 if now is None else now)
         self._set("id", require_event_id(self.id))
-        for name, limit in _TEXTS:
-            value = getattr(self, name)
-            if value is not None:
-                self._set(name, optional_text(name, value, limit=limit))
+        set_texts(self, _TEXTS)
         for name in ("page_id", "referrer_page_id"):
             value = getattr(self, name)
             if value is not None:

@@ -20,12 +20,12 @@ from typing import Any
 
 from django_moloco_rmp.exceptions import InvalidEventError
 from django_moloco_rmp.money import Money, require_money
-from django_moloco_rmp.text import optional_text
+from django_moloco_rmp.text import set_texts
 
 #: The API's quantity is an int32.
 MAX_QUANTITY = 2**31 - 1
 
-_TEXTS = ("id", "item_group_id", "seller_id")
+_TEXTS = tuple((name, name, None) for name in ("id", "item_group_id", "seller_id"))
 # Sums and products of amounts are exact with this many digits, whatever the calling thread's own
 # decimal context rounds or traps.
 _EXACT = decimal.Context(prec=400, traps=[decimal.InvalidOperation])
@@ -56,10 +56,7 @@ class Item:
     price_seller: Money | None = None
 
     def __post_init__(self) -> None:
-        for name in _TEXTS:
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, optional_text(name, value))
+        set_texts(self, _TEXTS)
         if self.id is None and self.item_group_id is None:
             raise InvalidEventError(
                 "id", "is missing, and so is item_group_id", "Pass the product's catalogue id."

@@ -67,9 +67,9 @@ def template_of(view: Any, method: str = "GET") -> str | None:
         or, as it is the page that shoppers come from, on ``get``
     """
     own: str | None = getattr(view, PAGE_ATTRIBUTE, None)
-    cls = None if own else getattr(view, "view_class", None)
-    if cls is None:
-        return own or None
+    if own:
+        return own
+    cls = getattr(view, "view_class", None)
     places = (getattr(cls, name, None) for name in (method.lower(), "get"))
     found = (getattr(place, PAGE_ATTRIBUTE, None) for place in places)
     return next((template for template in found if template), None)
@@ -247,32 +247,33 @@ def _tell_once(fault: str) -> None:
 def _resolve(request: HttpRequest, path: str) -> ResolverMatch | None:
     urlconf = getattr(request, "urlconf", None) or settings.ROOT_URLCONF
     with suppress(Resolver404):
-        return _resolve_known(get_resolver(urlconf), get_language(), path)
+        return _resolve_known(urlconf, path)
     if not is_language_prefix_patterns_used(urlconf)[0]:
         return None
     # The shopper may have come from a page in another language, by switching it for example.
     with override(get_language_from_path(path) or settings.LANGUAGE_CODE):
         try:
-            return _resolve_known(get_resolver(urlconf), get_language(), path)
+            return _resolve_known(urlconf, path)
         except Resolver404:
             return None
 
 
-def _resolve_known(resolver: URLResolver, language: str | None, path: str) -> ResolverMatch:
+def _resolve_known(urlconf: str, path: str) -> ResolverMatch:
     """
     Resolve a path, with an answer from memory where it must be the same again.
 
-    :param language: the active one, which prefixes and translated routes depend on
     :raises Resolver404: it is no path of the shop
     """
+    resolver = get_resolver(urlconf)
     # A converter of the shop's own may look into the database, and find something else next time.
     if len(path) > MAX_KNOWN_PATH_LENGTH or REGISTERED_CONVERTERS:
         return resolver.resolve(path)
-    return _resolve_once(resolver, language, path)
+    return _resolve_once(resolver, get_language(), path)
 
 
-# By the resolver itself: Django makes another one when ROOT_URLCONF is overridden. What is not
-# found is not remembered, or made-up referrers would push out the shop's pages.
+# By the resolver itself, for Django makes another one when ROOT_URLCONF is overridden; and by the
+# language, on which prefixes and translated routes depend. What is not found is not remembered, or
+# made-up referrers would push out the shop's pages.
 @lru_cache(maxsize=MAX_KNOWN_PATHS)
 def _resolve_once(resolver: URLResolver, language: str | None, path: str) -> ResolverMatch:
     return resolver.resolve(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 
 from django_moloco_rmp.exceptions import InvalidEventError
@@ -60,6 +61,19 @@ def optional_text(field: str, value: object, *, limit: int | None = None) -> str
             "Pass a hash of it: an HMAC-SHA-256 in hexadecimal has 64 characters.",
         )
     return text
+
+
+def set_texts(instance: object, texts: Iterable[tuple[str, str, int | None]]) -> None:
+    """
+    Clean texts of a frozen dataclass that is just being made, see :func:`optional_text`.
+
+    :param texts: of each its attribute, its path for the error, and the most characters allowed
+    :raises InvalidEventError: one of them is not a ``str``, or too long
+    """
+    for name, path, limit in texts:
+        value = getattr(instance, name)
+        if value is not None:
+            object.__setattr__(instance, name, optional_text(path, value, limit=limit))
 
 
 def shorten_page_id(value: str) -> str:
