@@ -40,6 +40,7 @@ from django_moloco_rmp.client import EventClient  # noqa: E402
 from django_moloco_rmp.outbox import Outbox  # noqa: E402
 from django_moloco_rmp.relay import Relay  # noqa: E402
 from django_moloco_rmp.runners import thread  # noqa: E402
+from tests.outbox.samples import somebody  # noqa: E402
 
 LAMP = Item("lamp", price=Money("19.90", "EUR"), quantity=1)
 #: What ends a server's connection, and what tells its number.
@@ -89,15 +90,6 @@ def shift_clock(seconds: float) -> None:
     clock, clock_ns = time.time, time.time_ns
     time.time = lambda: clock() + seconds
     time.time_ns = lambda: clock_ns() + int(seconds * 1_000_000_000)
-
-
-def somebody() -> dict[str, str]:
-    """Return what request.moloco.freeze() would, for a new shopper."""
-    return {
-        "channel_type": "SITE",
-        "persistent_id": f"{random.getrandbits(256):064x}",
-        "page_id": "CART_PAGE",
-    }
 
 
 class Losses:

@@ -10,17 +10,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import psycopg
 
-from tests.hosts.conversation import PATIENCE, Talker
+from tests.faults import bench
+from tests.hosts.conversation import Talker
 from tests.hosts.network import Network, end, scratch
 
 ROOT = Path(__file__).parents[2]
@@ -55,14 +56,14 @@ class Outcome:
     looked: Sequence[float]
     failed: Sequence[str]
 
+    @property
+    def ahead(self) -> float:
+        """By how many seconds an event was dated later than it arrived; below 0 if none was."""
+        return max(call.timestamp - call.received_at for call in self.calls)
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> float:
-    """Return how long it took until a condition holds; fail if it does not in good time."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() < start + seconds, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
-    return time.monotonic() - start
+
+# Each look is a question to another process, or to the database.
+wait_until = partial(bench.wait_until, pace=0.02)
 
 
 class Relay:
@@ -88,7 +89,6 @@ class Estate:
 
     :param binaries: where PostgreSQL's programs are
     :param faketime: the library that shifts a process's clock
-    :param clocks: by how many seconds the clocks of hosts are wrong
     """
 
     def __init__(self, binaries: Path, faketime: str) -> None:
@@ -171,7 +171,7 @@ class Estate:
 
         wait_until(answers, "PostgreSQL answers")
 
-    def _environment(self, shift: float = 0, **more: str) -> dict[str, str]:
+    def _environment(self, shift: float = 0) -> dict[str, str]:
         moloco_rmp = {
             "BASE_URL": f"http://localhost:{_PORT}",
             "MAX_QPS": MAX_QPS,
@@ -183,7 +183,6 @@ class Estate:
             "PYTHONUNBUFFERED": "1",
             "HOSTS_DATABASE": self.network[DATABASE].address,
             "HOSTS_MOLOCO_RMP": json.dumps(moloco_rmp),
-            **more,
         }
         if shift:
             # A wrong clock is wrong about the date; how long a second is it knows.
@@ -223,12 +222,12 @@ class Estate:
             ]
 
     @contextmanager
-    def relay(self, name: str, shift: float = 0, **more: str) -> Iterator[Relay]:
+    def relay(self, name: str, shift: float = 0) -> Iterator[Relay]:
         """Start a relay on a host; killed at the end if it still runs."""
         with scratch() as errors:
             process = self.network[name].start(
                 [sys.executable, "-m", "django", "moloco_relay", "--skip-checks"],
-                self._environment(shift, **more),
+                self._environment(shift),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -237,9 +236,7 @@ class Estate:
             try:
                 yield Relay(process, errors)
             finally:
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
+                end(process, signal.SIGKILL)
 
     def query(self, sql: str, *parameters: Any) -> list[Any]:
         """Ask the database, as its administrator."""
@@ -248,6 +245,12 @@ class Estate:
     def held_by(self, name: str) -> int:
         """How many connections a host has, as the database sees it."""
         sql = "SELECT count(*) FROM pg_stat_activity WHERE client_addr = %s::inet"
+        return int(self.query(sql, self.network[name].address)[0][0])
+
+    def wants_a_lock(self, name: str) -> int:
+        """How many locks a host waits for."""
+        sql = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        sql += " WHERE NOT granted AND client_addr = %s::inet"
         return int(self.query(sql, self.network[name].address)[0][0])
 
     def another_session(self) -> psycopg.Connection[Any]:
@@ -283,7 +286,7 @@ class Estate:
         self.sink.ask("clear_faults")
         self.sink.ask("clear")
 
-    def judge(self, shops: Sequence[Talker], seconds: float = PATIENCE) -> Outcome:
+    def judge(self, shops: Sequence[Talker]) -> Outcome:
         """Wait until nothing is pending, and hold what has arrived against what was committed."""
         told = [shop.ask("told") for shop in shops]
 
@@ -294,7 +297,6 @@ class Estate:
         wait_until(
             lambda: not self.pending() and wanted <= {call.event_id for call in self.calls()},
             "everything has been sent",
-            seconds,
         )
         calls = self.calls()
         times = Counter(call.event_id for call in calls if call.status == 200)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from typing import Any
@@ -18,17 +17,9 @@ from django.contrib.auth.models import Group  # noqa: E402
 from django.db import close_old_connections, connections, transaction  # noqa: E402
 
 from django_moloco_rmp import Item, Money, track  # noqa: E402
+from tests.outbox.samples import somebody  # noqa: E402
 
 LAMP = Item("lamp", price=Money("19.90", "EUR"), quantity=1)
-
-
-def somebody() -> dict[str, str]:
-    """What request.moloco.freeze() would return for a new shopper."""
-    return {
-        "channel_type": "SITE",
-        "persistent_id": f"{random.getrandbits(256):064x}",
-        "page_id": "CART_PAGE",
-    }
 
 
 class Shop:

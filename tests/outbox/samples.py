@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,15 @@ def event(event_id: str | None = None, **fields: Any) -> Event:
         "items": (Item("lamp"),),
     }
     return Event(**arguments | fields)
+
+
+def somebody() -> dict[str, str]:
+    """What request.moloco.freeze() would return for a new shopper."""
+    return {
+        "channel_type": "SITE",
+        "persistent_id": f"{random.getrandbits(256):064x}",
+        "page_id": "CART_PAGE",
+    }
 
 
 def record(*event_ids: str, keeps_id: bool = False, using: str = "default") -> None:
