@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument(
-        "--quick", action="store_true", help="a tenth of the work: to try them, not for figures"
+        "--quick", action="store_true", help="little of the work: to try them, not for figures"
     )
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)

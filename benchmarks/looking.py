@@ -40,7 +40,7 @@ def _claims(using: str, calls: int, settles: bool) -> Times:
             if settles:
                 took, count = _took(partial(outbox.delivered, lease.token, lease.events))
                 assert count == _BATCH
-            # As it was, and without a version of a row more than a commit leaves.
+            # The next one finds it as it was.
             transaction.set_rollback(True, using=using)
         times.append(took)
     return times

@@ -30,27 +30,23 @@ def main(say: Say, *, quick: bool = False) -> None:
     say("|---|---|---:|---:|---:|---:|---:|")
     for database in here:
         with DATABASES[database]() as url:
-            found = children.answer(
+            times: dict[str, list[Times]] = children.answer(
                 children.environment(url, {"RELAY": "command"}),
                 "benchmarks.purchasing",
                 rounds,
                 calls,
             )
-        times: dict[str, list[Times]] = found["times"]
         added = {name: _added(times[name], times["order"]) for name in ("row", "event")}
         for name, label in LABELS.items():
             figures = Figures.of(times[name])
             extra = f"{statistics.median(added[name]) / 1e6:.2f}" if name in added else ""
-            ratios = "| | |"
+            whole = beyond = ""
             if name == "event":
-                ratios = (
-                    f"| {ratio(times['event'], times['row']):.2f}"
-                    f" | {paired(added['event'], added['row']):.2f}"
-                )
-                ratios += " |"
+                whole = f"{ratio(times['event'], times['row']):.2f}"
+                beyond = f"{paired(added['event'], added['row']):.2f}"
             say(
                 f"| {database} | {label} | {figures.median / 1e6:.2f} | {figures.worst / 1e6:.2f}"
-                f" | {extra} {ratios}"
+                f" | {extra} | {whole} | {beyond} |"
             )
 
 

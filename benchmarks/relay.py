@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from benchmarks import children
 from benchmarks.databases import DATABASES, present
 from benchmarks.pairs import Say, paired
@@ -46,4 +48,4 @@ def main(say: Say, *, quick: bool = False) -> None:
 
 
 def _median(rounds: list[list[float]], place: int) -> float:
-    return sorted(each[place] for each in rounds)[len(rounds) // 2]
+    return statistics.median(each[place] for each in rounds)
