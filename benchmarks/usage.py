@@ -1,0 +1,28 @@
+"""What processes and the machine use, as Linux tells."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident(pid: int | str = "self") -> int:
+    """Return how much of a process is in memory, bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+
+
+def cpu(pid: int) -> float:
+    """Return the CPU seconds that a process has used, all its threads together."""
+    # Its name, in parentheses, may have blanks in it.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def machine_cpu() -> float:
+    """Return the CPU seconds that all of the machine has been busy."""
+    line = Path("/proc/stat").read_text().partition("\n")[0]
+    user, nice, system, _, _, irq, softirq, *_ = map(int, line.split()[1:])
+    return (user + nice + system + irq + softirq) / _TICKS
