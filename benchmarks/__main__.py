@@ -9,7 +9,7 @@ from importlib import import_module
 from benchmarks.pairs import machine
 
 #: Each is a module with a ``main()``.
-BENCHMARKS = ("emit", "middleware", "purchase", "relay", "relays", "backlog", "start")
+BENCHMARKS = ("emit", "middleware", "page", "purchase", "relay", "relays", "backlog", "start")
 
 
 def main() -> None:

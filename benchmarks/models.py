@@ -8,6 +8,18 @@ from django.db import models
 from django.utils import timezone
 
 
+class Product(models.Model):
+    """What a page shows, with others of its kind."""
+
+    slug = models.SlugField(unique=True)
+    kind = models.CharField(max_length=32, db_index=True)
+    title = models.CharField(max_length=200)
+    price = models.DecimalField(max_digits=10, decimal_places=2)
+
+    def __str__(self) -> str:
+        return self.title
+
+
 class Order(models.Model):
     """What the shop writes in the transaction of a purchase, whatever else is in it."""
 

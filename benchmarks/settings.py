@@ -23,17 +23,35 @@ ALLOWED_HOSTS = ["127.0.0.1", "shop.example"]
 USE_TZ = True
 ROOT_URLCONF = "benchmarks.shop"
 _HAS_APP = os.environ.get("BENCH_WITHOUT_APP") is None
+STATIC_URL = "static/"
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.messages",
     "django.contrib.sessions",
     "benchmarks",
     *(["django_moloco_rmp"] if _HAS_APP else []),
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     *(["django_moloco_rmp.middleware.MolocoMiddleware"] if _HAS_APP else []),
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
 ]
 MOLOCO_RMP = {
     "PLATFORM_ID": "SHOP_TEST",

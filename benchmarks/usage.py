@@ -26,3 +26,8 @@ def machine_cpu() -> float:
     line = Path("/proc/stat").read_text().partition("\n")[0]
     user, nice, system, _, _, irq, softirq, *_ = map(int, line.split()[1:])
     return (user + nice + system + irq + softirq) / _TICKS
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has begun."""
+    return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
