@@ -9,7 +9,17 @@ from importlib import import_module
 from benchmarks.pairs import machine
 
 #: Each is a module with a ``main()``.
-BENCHMARKS = ("emit", "middleware", "page", "purchase", "relay", "relays", "backlog", "start")
+BENCHMARKS = (
+    "emit",
+    "middleware",
+    "page",
+    "purchase",
+    "relay",
+    "relays",
+    "backlog",
+    "memory",
+    "start",
+)
 
 
 def main() -> None:
