@@ -17,6 +17,7 @@ BENCHMARKS = (
     "relay",
     "relays",
     "backlog",
+    "dashboard",
     "memory",
     "start",
 )
