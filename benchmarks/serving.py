@@ -41,6 +41,7 @@ class Server:
                     *("--keep-alive", "600"),
                 ],
                 env=self._env,
+                stdin=subprocess.PIPE,
                 stdout=self._log,
                 stderr=self._log,
                 pass_fds=[listener.fileno()],
@@ -65,5 +66,5 @@ class Server:
             self._process.wait(_PATIENCE)
         finally:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
             self._log.close()
