@@ -22,7 +22,8 @@ def _relay() -> None:
 
 def _visit() -> None:
     call_command("migrate", verbosity=0)
-    answer = Client(headers={"user-agent": USER_AGENT}).get("/product/lamp-red/")
+    client = Client(headers={"host": "shop.example", "user-agent": USER_AGENT})
+    answer = client.get("/product/lamp-red/")
     assert answer.status_code == 200
 
 
