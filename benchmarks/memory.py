@@ -43,8 +43,9 @@ def _relays(say: Say, here: list[str], sent: list[int]) -> None:
 def _workers(say: Say, here: list[str], served: list[int]) -> None:
     say(
         f"MiB in memory of a gunicorn worker with {THREADS} threads, by how many pages with an"
-        " event each it has served since the outbox was locked; *written* is once it was free"
-        " again, *events* how many came to it then."
+        " event each it has served since the outbox was locked. The buffer holds 10,000 events,"
+        " beside those that are just being written. *Written* is once the outbox was free again,"
+        " *events* how many came to it then."
     )
     say("")
     _head(say, [*(f"{each:,}" for each in served), "written", "events"])
