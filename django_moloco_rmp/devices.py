@@ -7,10 +7,13 @@ of a second or more: :func:`warm_up` moves that out of a shopper's request.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-import ua_parser
+if TYPE_CHECKING:
+    from ua_parser import PartialResult
 
 #: Longest user agent that is looked at, in characters. Real ones rarely reach half of it; the
 #: limit also bounds what a pattern can be made to do by a hostile one.
@@ -81,7 +84,7 @@ def parse_user_agent(ua: str) -> UserAgent:
 # Cached by the cleaned string: keys of unbounded length would make the cache a memory leak.
 @lru_cache(maxsize=2048)
 def _parse(ua: str) -> UserAgent:
-    result = _parser()(ua, ua_parser.Domain.OS | ua_parser.Domain.DEVICE)
+    result = _parser()(ua)
     os, os_version, model, is_bot = None, None, None, False
     if result.os is not None and result.os.family != "Other":
         os = result.os.family
@@ -99,8 +102,12 @@ def _parse(ua: str) -> UserAgent:
 
 # ua-parser 1.0.0 compiles its patterns anew each time that it is asked for its global parser.
 @cache
-def _parser() -> ua_parser.Parser:
-    return ua_parser.parser
+def _parser() -> Callable[[str], PartialResult]:
+    # Checks and migrations, which import this module, serve no shopper.
+    from ua_parser import Domain, parser  # noqa: PLC0415
+
+    domains = Domain.OS | Domain.DEVICE
+    return lambda ua: parser(ua, domains)
 
 
 def warm_up() -> None:

@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 import trustme
 
-from django_moloco_rmp.client import EventClient, endpoint, user_agent
+from django_moloco_rmp.client import EventClient, user_agent
+from django_moloco_rmp.endpoints import endpoint
 from django_moloco_rmp.events import ChannelType, Event, EventType, Item, Money
 from django_moloco_rmp.exceptions import (
     APIError,
