@@ -20,6 +20,7 @@ _MONTH = 30 * 24 * 3600
 #: The most that TRUSTED_PROXIES takes as a number of proxies.
 MAX_PROXIES = 64
 RELAYS = ("thread", "command", "celery", "tasks", "off")
+_MOST_NAME = 32
 
 
 class FaultError(ValueError):
@@ -106,6 +107,46 @@ def _callable(value: Any) -> Callable[[Any], Any]:
     if not callable(value):
         raise FaultError("must be callable", "Pass a function of the request, or its dotted path.")
     return value  # type: ignore[no-any-return]
+
+
+def _destination(value: Any) -> str | Callable[[Any], Any]:
+    # A dotted path has a dot, which no name has.
+    return _name(value) if isinstance(value, str) and "." not in value else _callable(value)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", value):
+        raise FaultError("is no name", "Use ASCII letters, digits, '-' and '_'.")
+    if len(value) > _MOST_NAME:
+        raise FaultError(f"is longer than {_MOST_NAME} characters", "Use a shorter one.")
+    return value
+
+
+def _destinations(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(each, Mapping) for each in value.values()
+    ):
+        raise FaultError(
+            "must map names to dicts",
+            "Write it as {'de': {'PLATFORM_ID': ..., 'API_KEY': ...}}.",
+        )
+    names = [_name(name) for name in value]
+    if len({name.casefold() for name in names}) < len(names):
+        # MySQL compares texts without regard to case.
+        raise FaultError("has names that differ in case only", "Use names that differ in more.")
+    return dict(value)
+
+
+def _sites(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(each, str) and re.fullmatch(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", each)
+        for each in value
+    ):
+        raise FaultError(
+            "must be a list of host names without ports",
+            "Pass ['shop.example', '.shop.example'], as in ALLOWED_HOSTS.",
+        )
+    return tuple(each.lower() for each in value)
 
 
 def _send_ip(value: Any) -> bool | str:
@@ -204,13 +245,14 @@ def _env_seconds(text: str) -> list[float]:
         raise FaultError("must be two numbers with a comma between", "Pass 3.05,10.") from None
 
 
-def _env_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise FaultError(
-            f"must be JSON ({error})", 'Pass {"shop:category": "CATEGORY:{slug}"}.'
-        ) from None
+def _env_json(example: str) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise FaultError(f"must be JSON ({error})", f"Pass {example}.") from None
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +269,16 @@ KEYS: dict[str, Key] = {
     "PLATFORM_NAME": Key(_optional(_text)),
     "DOMAIN_SUFFIX": Key(_text),
     "BASE_URL": Key(_optional(_base_url)),
+    "DESTINATIONS": Key(
+        _destinations, _env_json('{"de": {"PLATFORM_ID": "...", "API_KEY": "..."}}')
+    ),
+    "DESTINATION": Key(_optional(_destination)),
     "ENABLED": Key(_flag, _env_flag),
     "RAISE_ERRORS": Key(_flag, _env_flag),
     "CHANNEL_TYPE": Key(_one_of("auto", *ChannelType)),
     "DEFAULT_CURRENCY": Key(_optional(_one_of(*sorted(CURRENCIES)))),
     "DOMAIN": Key(_optional(_text)),
-    "PAGES": Key(_pages, _env_json),
+    "PAGES": Key(_pages, _env_json('{"shop:category": "CATEGORY:{slug}"}')),
     "HASH_KEY": Key(_optional(_text)),
     "USER_ID": Key(_optional(_callable)),
     "PERSISTENT_ID_COOKIE": Key(_optional(_cookie_name)),
@@ -254,4 +300,15 @@ KEYS: dict[str, Key] = {
     "HEALTH_MAX_OPEN": Key(_optional(_count(0, _MONTH)), _env_int),
     # An idle relay leaves a sign of life twice a minute.
     "HEALTH_MAX_SILENCE": Key(_optional(_count(60, _MONTH)), _env_int),
+}
+#: What each destination has for itself, and what it may have otherwise than the others.
+OWN = ("PLATFORM_ID", "API_KEY", "PLATFORM_NAME", "BASE_URL")
+SHARED = (
+    *("DOMAIN_SUFFIX", "DEFAULT_CURRENCY", "DOMAIN"),
+    *("TIMEOUT", "CONCURRENCY", "BATCH_SIZE", "MAX_QPS", "LEASE"),
+)
+#: The keys of an entry of DESTINATIONS.
+DESTINATION_KEYS: dict[str, Key] = {
+    **{name: KEYS[name] for name in (*OWN, *SHARED)},
+    "SITES": Key(_sites, _env_list),
 }

@@ -18,7 +18,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_moloco_rmp.choices import ChannelType
-from django_moloco_rmp.conf import Settings, from_env, get_settings, problems, raises_errors
+from django_moloco_rmp.conf import (
+    Destination,
+    Settings,
+    from_env,
+    get_settings,
+    problems,
+    raises_errors,
+)
 from django_moloco_rmp.parsers import KEYS
 
 REQUIRED = {"PLATFORM_ID": "SHOP_TEST", "API_KEY": "test-key"}
@@ -36,6 +43,7 @@ def user_id(request: HttpRequest) -> None:
 
 
 HERE = f"{__name__}.user_id"
+OURS = Destination(platform_id="SHOP_TEST", api_key="test-key")
 
 #: Of each key: values that are right, with what the package reads.
 VALID: dict[str, list[tuple[Any, Any]]] = {
@@ -44,6 +52,14 @@ VALID: dict[str, list[tuple[Any, Any]]] = {
     "PLATFORM_NAME": [(None, None), ("My Shop", "My Shop")],
     "DOMAIN_SUFFIX": [("mcm-api.moloco.com", "mcm-api.moloco.com")],
     "BASE_URL": [(None, None), ("http://[::1]:8010", "http://[::1]:8010")],
+    "DESTINATIONS": [
+        ({}, {"default": OURS}),
+        (
+            {"de_1": {"PLATFORM_ID": "SHOP_DE", "API_KEY": "k"}},
+            {"default": OURS, "de_1": Destination(name="de_1", platform_id="SHOP_DE", api_key="k")},
+        ),
+    ],
+    "DESTINATION": [(None, None), ("default", "default"), (user_id, user_id), (HERE, user_id)],
     "ENABLED": [(True, True), (False, False)],
     "RAISE_ERRORS": [(True, True), (False, False)],
     "CHANNEL_TYPE": [
@@ -87,6 +103,7 @@ TEXT = "must be a text of printable characters"
 FLAG = "must be True or False"
 ADDRESS = "must start with https://"
 PAGES = "must map URL names to page id templates"
+ENTRIES = "must map names to dicts"
 COOKIE = "is no name for a cookie"
 IP = "must be True, False or 'truncated'"
 PROXIES = "must be a list of networks, or how many proxies each request passes"
@@ -132,6 +149,18 @@ INVALID: dict[str, list[tuple[Any, str]]] = {
     ],
     "PLATFORM_NAME": texts(""),
     "DOMAIN_SUFFIX": texts("", None),
+    "DESTINATIONS": [
+        *[(value, ENTRIES) for value in (None, "de", ["de"], {"de": None}, {"de": "SHOP"})],
+        *[({name: {}}, "is no name") for name in ("", "-de", "d.e", "dé", "d e", 5, None)],
+        ({"d" * 33: {}}, "is longer than 32 characters"),
+        ({"de": {}, "DE": {}}, "has names that differ in case only"),
+    ],
+    "DESTINATION": [
+        *[(value, "is no name") for value in ("", "-de", "d e")],
+        ("d" * 33, "is longer than 32 characters"),
+        ("fr", "names no destination"),
+        *[each for each in failing(__name__) if each[0] not in {"nodots", ""}],
+    ],
     "BASE_URL": [*texts(""), ("host", ADDRESS), ("ftp://host", ADDRESS), ("//host", ADDRESS)],
     "ENABLED": [(value, FLAG) for value in ("False", 0, 1, None)],
     "RAISE_ERRORS": [(value, FLAG) for value in ("False", 0, 1, None)],
@@ -203,6 +232,13 @@ VARIABLES: dict[str, list[tuple[str, Any]]] = {
     "PLATFORM_NAME": [("My Shop", "My Shop")],
     "DOMAIN_SUFFIX": [("mcm-api.moloco.com", "mcm-api.moloco.com")],
     "BASE_URL": [("https://host", "https://host")],
+    "DESTINATIONS": [
+        (
+            '{"fr": {"PLATFORM_ID": "SHOP_FR", "API_KEY": "k"}}',
+            {"default": OURS, "fr": Destination(name="fr", platform_id="SHOP_FR", api_key="k")},
+        )
+    ],
+    "DESTINATION": [("default", "default"), (HERE, user_id)],
     "ENABLED": [("True", True), ("1", True), ("on", True), ("YES", True), ("0", False)],
     "RAISE_ERRORS": [("true", True), ("false", False), ("OFF", False), ("no", False)],
     "CHANNEL_TYPE": [("auto", "auto")],
@@ -254,6 +290,7 @@ UNREADABLE: list[tuple[str, str, str]] = [
     ("TIMEOUT", "3;10", "must be two numbers with a comma between. Pass 3.05,10."),
     ("PAGES", "A", "must be JSON (Expecting value: line 1 column 1 (char 0)). Pass {"),
     ("PAGES", "{'a': 'A'}", "must be JSON (Expecting property name"),
+    ("DESTINATIONS", "de", "must be JSON (Expecting value: line 1 column 1 (char 0)). Pass {"),
 ]
 
 
@@ -271,6 +308,16 @@ def parsed(raw: object) -> Settings:
         return get_settings()
 
 
+def changed(settings: Settings, key: str, value: Any) -> Settings:
+    """Settings that differ in the value of a key, and so does the one destination that has it."""
+    name = key.lower()
+    destinations = {
+        each: replace(destination, **{name: value}) if hasattr(destination, name) else destination
+        for each, destination in settings.destinations.items()
+    }
+    return replace(settings, **{"destinations": destinations, name: value})
+
+
 def refusal(raw: object) -> str:
     """Return what get_settings() says of a MOLOCO_RMP that is at fault."""
     with override_settings(MOLOCO_RMP=raw), pytest.raises(ImproperlyConfigured) as caught:
@@ -286,7 +333,7 @@ def test_the_tables_have_a_row_for_each_setting(table: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("key", "value", "expected"), rows(VALID))
 def test_a_valid_value_is_read(key: str, value: Any, expected: Any) -> None:
     settings = parsed({**REQUIRED, key: value})
-    assert settings == replace(parsed(REQUIRED), **{key.lower(): expected})
+    assert settings == changed(parsed(REQUIRED), key, expected)
     assert type(getattr(settings, key.lower())) is not Channel
 
 
@@ -463,13 +510,18 @@ def test_a_setting_comes_from_its_variable(
     variable(f"MOLOCO_RMP_{key}", text)
     found = from_env()
     assert list(found) == [key]
-    assert parsed({**REQUIRED, **found}) == replace(parsed(REQUIRED), **{key.lower(): expected})
+    assert parsed({**REQUIRED, **found}) == changed(parsed(REQUIRED), key, expected)
 
 
 def test_all_settings_come_from_variables(variable: Callable[[str, str], None]) -> None:
     for key, pairs in VARIABLES.items():
         variable(f"MOLOCO_RMP_{key}", pairs[0][0])
     expected = {key.lower(): pairs[0][1] for key, pairs in VARIABLES.items()}
+    destination = parsed(from_env()).destinations["default"]
+    for name in {field.name for field in fields(Destination)} & {*expected}:
+        assert getattr(destination, name) == expected[name]
+    expected["destinations"] = {**expected["destinations"], "default": destination}
+    expected["destinations"]["fr"] = parsed(from_env()).destinations["fr"]
     assert parsed(from_env()) == Settings(**expected)
 
 
