@@ -22,6 +22,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Concat, Left
 from django.db.models.lookups import Exact
 
+from django_moloco_rmp.conf import DEFAULT, named_destinations
 from django_moloco_rmp.database import Clock, found_by_key, retrying
 
 _PENDING, _SENT, _REJECTED = 0, 1, 2
@@ -50,6 +51,31 @@ def put_back(due: Any) -> dict[str, Any]:
         "finished_at": None,
         "last_error": Left(Concat(Value(RESENT), "last_error"), _ERROR_LENGTH),
     }
+
+
+def known_destinations(using: str) -> list[str]:
+    """
+    Return the names of the destinations in the settings, and of those that one database still has
+    events for.
+
+    :param using: the database's alias
+    """
+    names = named_destinations()
+    rows = _model()._base_manager.using(using).order_by("destination")
+    for state in (_PENDING, _REJECTED):
+        found: str | None = ""
+        # From one to the next: DISTINCT would read them all.
+        while found is not None:
+            later = rows.filter(state=state, destination__gt=found)
+            found = later.values_list("destination", flat=True).first()
+            if found is not None and found not in names:
+                names.append(found)
+    return names
+
+
+def _model() -> Any:
+    # By name: importing the package must work before the app registry is ready.
+    return apps.get_model("moloco_rmp", "OutboxEvent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +130,7 @@ class Selection:
     whatever case.
     """
 
+    destinations: tuple[str, ...] = ()
     event_types: tuple[str, ...] = ()
     statuses: tuple[int, ...] = ()
     event_ids: tuple[str, ...] = ()
@@ -118,6 +145,7 @@ class Kept:
 
     event_id: str
     event_type: str
+    destination: str
     state: str
     attempts: int
     last_status: int | None
@@ -137,9 +165,11 @@ class Traces:
 
 class Backlog:
     """
-    The backlog of one database.
+    The backlog of one database. Looks are at what is for one destination; what is chosen, by a
+    :class:`Selection` or by keys, may be for any.
 
     :param using: the database's alias
+    :param destination: the name of the one that is looked at
     :param most_counted: counts end here: to count on would read a table that a shop writes to
     :param most_looked_at: so many rows of a state are looked at more closely
     """
@@ -147,28 +177,28 @@ class Backlog:
     def __init__(
         self,
         using: str,
+        destination: str = DEFAULT,
         *,
         clock: Clock | None = None,
         most_counted: int = 100_000,
         most_looked_at: int = 10_000,
     ) -> None:
         self.using = using
+        self.destination = destination
         self._clock = clock or Clock()
         self._most_counted = most_counted
         self._most_looked_at = most_looked_at
 
     @property
     def _rows(self) -> Any:
-        return self._model._base_manager.using(self.using)
+        return _model()._base_manager.using(self.using)
 
-    @property
-    def _model(self) -> Any:
-        # By name: importing the package must work before the app registry is ready.
-        return apps.get_model("moloco_rmp", "OutboxEvent")
+    def _in_state(self, state: int) -> Any:
+        return self._rows.filter(state=state, destination=self.destination)
 
     def summary(self) -> Summary:
         """Return the backlog at a glance, within a fraction of a second however long it is."""
-        pending = self._rows.filter(state=_PENDING)
+        pending = self._in_state(_PENDING)
         now = self._clock.now()
         due, ahead = pending.filter(available_at__lte=now), pending.filter(available_at__gt=now)
         # Leases are short: what is in flight comes up among the first.
@@ -200,15 +230,15 @@ class Backlog:
 
     def known_ids(self) -> Count:
         """Return how many delivered events are known by their ids, to tell repeats."""
-        return self._counted(self._rows.filter(state=_SENT))
+        return self._counted(self._in_state(_SENT))
 
     def sizes(self) -> dict[str, Count]:
         """Return no more than how many there are of each kind: for those who ask all the time."""
-        pending, now = self._rows.filter(state=_PENDING), self._clock.now()
+        pending, now = self._in_state(_PENDING), self._clock.now()
         parts = {
             "due": pending.filter(available_at__lte=now),
             "waiting": pending.filter(available_at__gt=now),
-            "rejected": self._rows.filter(state=_REJECTED),
+            "rejected": self._in_state(_REJECTED),
         }
         sizes = {name: self._counted(part) for name, part in parts.items()}
         return {**sizes, "delivered": self.known_ids()}
@@ -216,7 +246,7 @@ class Backlog:
     def longest_due(self) -> float:
         """Return for how many seconds the event that is due longest has been so; 0 if none is."""
         now = self._clock.now()
-        due = self._rows.filter(state=_PENDING, available_at__lte=now).annotate(now=now)
+        due = self._in_state(_PENDING).filter(available_at__lte=now).annotate(now=now)
         first = due.order_by("available_at", "id").values_list("available_at", "now")[:1]
         return max((float((at - since).total_seconds()) for since, at in first), default=0.0)
 
@@ -232,8 +262,9 @@ class Backlog:
         return Count(min(number, self._most_counted), number > self._most_counted)
 
     def _pile(self, state: int) -> Pile:
-        rows = self._rows.filter(state=state)
-        types = rows.order_by("-finished_at").values_list("event_type", flat=True)
+        rows = self._in_state(state)
+        # The latest, by the index that has the destination.
+        types = rows.order_by("-available_at", "-id").values_list("event_type", flat=True)
         return Pile(self._counted(rows), _types(types[: self._most_looked_at]))
 
     def keys(self, states: Iterable[str], selection: Selection) -> Sequence[int]:
@@ -249,6 +280,8 @@ class Backlog:
         return array("q", sorted(found))
 
     def _chosen(self, rows: Any, selection: Selection) -> Any:
+        if selection.destinations:
+            rows = rows.filter(destination__in=selection.destinations)
         if selection.event_types:
             rows = rows.filter(event_type__in=selection.event_types)
         if selection.statuses:
@@ -278,7 +311,7 @@ class Backlog:
 
         :return: whether anything is pending
         """
-        rows = self._rows.filter(state=_PENDING)
+        rows = self._in_state(_PENDING)
         free = rows.filter(lease_token="").order_by("available_at", "id")
         now = self._clock.now()
         for key in list(free.values_list("pk", flat=True)[:1]):
@@ -302,13 +335,13 @@ class Backlog:
 
     def _resend(self, batch: Sequence[int], wait: timedelta) -> int:
         now = self._clock.now()
-        with found_by_key(self.using, self._model._meta.db_table):
+        with found_by_key(self.using, _model()._meta.db_table):
             rows = self._rows.filter(Exact(F("state") + 0, _REJECTED), pk__in=batch)
             # SQLite compares texts: a sum has more digits, and so would be due later.
             return int(rows.update(**put_back(now + wait if wait else now)))
 
     def size(self) -> int:
-        """Return how many rows there are."""
+        """Return how many rows there are, of all destinations."""
         return int(self._rows.count())
 
     def traces(self, hashes: Iterable[str]) -> Iterator[Traces]:
@@ -352,13 +385,13 @@ class Backlog:
         return deleted, marked
 
     def _delete(self, batch: Sequence[int]) -> int:
-        with found_by_key(self.using, self._model._meta.db_table):
+        with found_by_key(self.using, _model()._meta.db_table):
             rows = self._rows.filter(pk__in=batch).exclude(Exact(F("state") + 0, _SENT))
             # Not delete(): where the project listens to pre_delete, that reads the rows first.
             return int(rows._raw_delete(self.using))
 
     def _unmark(self, batch: Sequence[int]) -> int:
-        with found_by_key(self.using, self._model._meta.db_table):
+        with found_by_key(self.using, _model()._meta.db_table):
             rows = self._rows.filter(Exact(F("state") + 0, _SENT), pk__in=batch)
             return int(rows.update(identifier=""))
 

@@ -15,8 +15,8 @@ from typing import Any
 from django.apps import apps
 from django.db.models import F, Sum
 
+from django_moloco_rmp.conf import DEFAULT
 from django_moloco_rmp.database import retrying
-from django_moloco_rmp.gate import DEFAULT
 from django_moloco_rmp.outbox import Claimed
 from django_moloco_rmp.protocol import SECOND
 

@@ -19,13 +19,12 @@ from django.db import transaction
 from django.db.models import F
 
 from django_moloco_rmp import signals
+from django_moloco_rmp.conf import DEFAULT
 from django_moloco_rmp.database import Clock, retrying
 from django_moloco_rmp.pace import Pace
 from django_moloco_rmp.protocol import SECOND, Circuit, Reason, State
 
 logger = logging.getLogger("django_moloco_rmp")
-
-DEFAULT = "default"
 
 _T = TypeVar("_T")
 _CIRCUIT = tuple(each.name for each in fields(Circuit))
@@ -108,10 +107,7 @@ class Gate:
     def _change(self, decide: Callable[[Held], _T]) -> tuple[_T, Circuit, Circuit]:
         with transaction.atomic(using=self.using):
             if not self._touch():
-                # Not made by a migration, which a test's flush would undo. Two may be here at once.
-                self._row.model._base_manager.using(self.using).bulk_create(
-                    [self._row.model(name=self.name)], ignore_conflicts=True
-                )
+                self._make()
                 self._touch()
             held = self._read()
             circuit, pace = held.circuit, held.pace
@@ -124,6 +120,12 @@ class Gate:
             if changes:
                 self._row.update(**changes)
         return result, circuit, held.circuit
+
+    def _make(self) -> None:
+        # Not by a migration, which a test's flush would undo. Two may be here at once.
+        model = self._row.model
+        rows = model._base_manager.using(self.using)
+        rows.bulk_create([model(name=self.name)], ignore_conflicts=True)
 
     def _touch(self) -> int:
         return int(self._row.update(touched=F("touched") + 1))
@@ -157,7 +159,23 @@ class Gate:
         :param columns: gets an expression for the time in microseconds, and returns them
         """
         now = self._clock.microseconds()
-        retrying(self.using, lambda: self._row.update(relay_seen_at=now, **columns(now)))
+
+        def write() -> int:
+            return int(self._row.update(relay_seen_at=now, **columns(now)))
+
+        if not retrying(self.using, write):
+            retrying(self.using, self._make)
+            retrying(self.using, write)
+
+
+def present_gates(using: str) -> list[Gate]:
+    """
+    Return the gates that there are in one database, those of former destinations as well.
+
+    :param using: the database's alias
+    """
+    rows = apps.get_model("moloco_rmp", "Gate")._base_manager.using(using)
+    return [Gate(using, name) for name in rows.order_by("name").values_list("name", flat=True)]
 
 
 def _circuit(row: dict[str, Any]) -> Circuit:

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext_lazy as _
 
+from django_moloco_rmp.conf import DEFAULT
 from django_moloco_rmp.database import DatabaseNow
 
 if TYPE_CHECKING:
@@ -45,9 +46,15 @@ class OutboxEvent(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     event_id = ExactCharField(
-        _("event id"), max_length=128, unique=True, help_text=_("The id that Moloco gets.")
+        _("event id"), max_length=128, help_text=_("The id that Moloco gets.")
     )
     event_type = models.CharField(_("event type"), max_length=32)
+    destination = models.CharField(
+        _("destination"),
+        max_length=32,
+        db_default=DEFAULT,
+        help_text=_("Which of Moloco's platforms it goes to."),
+    )
     payload = models.TextField(
         _("payload"), help_text=_("The exact JSON body; blank once it was delivered.")
     )
@@ -93,8 +100,13 @@ class OutboxEvent(models.Model):
         verbose_name_plural = _("outbox events")
         # No conditions: MySQL would drop them in silence and keep the index.
         indexes: ClassVar = [
-            models.Index(fields=["state", "available_at", "id"], name="moloco_rmp_due"),
+            models.Index(
+                fields=["state", "destination", "available_at", "id"], name="moloco_rmp_due"
+            ),
             models.Index(fields=["state", "finished_at"], name="moloco_rmp_finished"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event_id", "destination"], name="moloco_rmp_event_id")
         ]
         permissions: ClassVar = [
             ("view_event_body", _("Can see bodies and identifiers of events")),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import partial
 from typing import Any, Self
@@ -20,6 +20,7 @@ from django.db import DatabaseError, connections, router, transaction
 from django.db.models import F
 from django.db.models.lookups import Exact
 
+from django_moloco_rmp.conf import DEFAULT
 from django_moloco_rmp.database import Clock, found_by_key, retrying
 from django_moloco_rmp.events import Event
 from django_moloco_rmp.exceptions import DeliveryError
@@ -29,6 +30,8 @@ _PENDING, _SENT, _REJECTED = 0, 1, 2
 _MYSQL_DEADLOCK = 1213
 _BATCH = 1000
 _IDENTIFIER_LENGTH = 32
+# Of one destination's events each has an id of its own.
+_KEY = ("event_id", "destination")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,18 @@ class Entry:
     payload: str = field(repr=False)
     identifier: str = field(repr=False)
     keeps_id: bool = False
+    destination: str = DEFAULT
 
     @classmethod
-    def of(cls, event: Event, *, keeps_id: bool = False) -> Self:
+    def of(cls, event: Event, *, keeps_id: bool = False, destination: str = DEFAULT) -> Self:
         """Return the entry for an event."""
         names = (event.user_id, event.device.persistent_id, event.custom_id)
         identifier = next(filter(None, names), "")[:_IDENTIFIER_LENGTH]
-        return cls(event.id, event.event_type.value, dumps(event), identifier, keeps_id)
+        kind = event.event_type.value
+        return cls(event.id, kind, dumps(event), identifier, keeps_id, destination)
+
+
+_COLUMNS = tuple(each.name for each in fields(Entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +64,15 @@ class Claimed:
     pk: int
     event_id: str
     event_type: str
+    destination: str
     payload: str = field(repr=False)
     identifier: str = field(repr=False)
     keeps_id: bool
     failures: int
     server_errors: int
+
+
+_CLAIMED = tuple(each.name for each in fields(Claimed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +95,17 @@ def _model() -> Any:
 
 class Outbox:
     """
-    The outbox of one database.
+    The outbox of one database, and what of it goes to one destination.
 
     :param using: the database's alias
+    :param destination: its name; what is recorded by entries may go to others
     """
 
-    def __init__(self, using: str, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, using: str, destination: str = DEFAULT, *, clock: Clock | None = None
+    ) -> None:
         self.using = using
+        self.destination = destination
         self._clock = clock or Clock()
 
     @property
@@ -98,7 +114,7 @@ class Outbox:
 
     def record(self, event: Event, *, keeps_id: bool) -> bool:
         """
-        Write an event in the transaction that is open on this database, if any.
+        Write an event for the destination in the transaction that is open on this database, if any.
 
         :param keeps_id: whether the id stays known after delivery
         :return: False if the id is known already; nothing was written then
@@ -106,7 +122,7 @@ class Outbox:
             stays usable, unless the database itself has ended it, which marks it for rollback.
         """
         connection = connections[self.using]
-        entry = Entry.of(event, keeps_id=keeps_id)
+        entry = Entry.of(event, keeps_id=keeps_id, destination=self.destination)
         # Only PostgreSQL gives up the whole transaction for one failed statement.
         if connection.vendor == "postgresql" and not connection.get_autocommit():
             with transaction.atomic(using=self.using):
@@ -121,21 +137,13 @@ class Outbox:
 
     def record_all(self, entries: Sequence[Entry]) -> None:
         """
-        Write entries in as few statements as the database takes; known ids are no-ops.
+        Write entries, for whichever destination, in as few statements as the database takes; known
+        ids are no-ops.
 
         :raises django.db.Error: none or some of them were written; it is safe to do so again
         """
         model = _model()
-        rows = [
-            model(
-                event_id=entry.event_id,
-                event_type=entry.event_type,
-                payload=entry.payload,
-                identifier=entry.identifier,
-                keeps_id=entry.keeps_id,
-            )
-            for entry in entries
-        ]
+        rows = [model(**{name: getattr(entry, name) for name in _COLUMNS}) for entry in entries]
         # Only PostgreSQL, told to ignore conflicts, ignores none but those of ids: the others would
         # leave out in silence what breaks any other rule.
         vendor = connections[self.using].vendor
@@ -143,25 +151,26 @@ class Outbox:
         if vendor != "postgresql":
             conflicts = {"update_conflicts": True, "update_fields": ["event_id"]}
         if vendor == "sqlite":
-            conflicts["unique_fields"] = ["event_id"]
+            conflicts["unique_fields"] = _KEY
         self._rows.bulk_create(rows, batch_size=_BATCH, **conflicts)
 
     def _insert(self, entry: Entry) -> bool:
         connection = connections[self.using]
         meta = _model()._meta
-        names = ("event_id", "event_type", "payload", "identifier", "keeps_id")
-        values = [getattr(entry, name) for name in names]
-        quote = connection.ops.quote_name
-        columns = [quote(meta.get_field(name).column) for name in names]
+        values = [getattr(entry, name) for name in _COLUMNS]
+        columns, key = (
+            ", ".join(connection.ops.quote_name(meta.get_field(name).column) for name in names)
+            for names in (_COLUMNS, _KEY)
+        )
         # Not as Django has it: told to ignore conflicts, SQLite would leave out in silence what
         # breaks any rule.
-        verb, suffix = "INSERT", f" ON CONFLICT ({columns[0]}) DO NOTHING"
+        verb, suffix = "INSERT", f" ON CONFLICT ({key}) DO NOTHING"
         if connection.vendor == "mysql":
             # It has no such clause, and ON DUPLICATE KEY does not tell whether there was a row.
             verb, suffix = "INSERT IGNORE", ""
         statement = (
-            f"{verb} INTO {quote(meta.db_table)} ({', '.join(columns)})"
-            f" VALUES ({', '.join(['%s'] * len(columns))}){suffix}"
+            f"{verb} INTO {connection.ops.quote_name(meta.db_table)} ({columns})"
+            f" VALUES ({', '.join(['%s'] * len(values))}){suffix}"
         )
         with connection.cursor() as cursor:
             cursor.execute(statement, values)
@@ -185,8 +194,7 @@ class Outbox:
         else:
             return Lease(token, ())
         held = self._rows.filter(pk__in=keys, lease_token=token).order_by("id")
-        fields = tuple(Claimed.__dataclass_fields__)
-        return Lease(token, tuple(Claimed(*row) for row in held.values_list(*fields)))
+        return Lease(token, tuple(Claimed(*row) for row in held.values_list(*_CLAIMED)))
 
     def has_due(self) -> bool:
         """Return whether anything is due, without a lock: what an idle relay asks."""
@@ -194,8 +202,12 @@ class Outbox:
         # due.
         return retrying(self.using, lambda: bool(self._next(1)))
 
+    @property
+    def _pending(self) -> Any:
+        return self._rows.filter(state=_PENDING, destination=self.destination)
+
     def _due(self) -> Any:
-        return self._rows.filter(state=_PENDING, available_at__lte=self._clock.now())
+        return self._pending.filter(available_at__lte=self._clock.now())
 
     def _next(self, limit: int) -> Any:
         return self._due().order_by("available_at", "id").values_list("pk", flat=True)[:limit]
@@ -304,9 +316,14 @@ class Outbox:
             attempts=F("attempts") - 1,
         )
 
-    def prune(self, *, dedupe: timedelta, rejected: timedelta) -> int:
-        """Delete what has been kept long enough, in batches; return how many rows."""
-        return sum(self.prune_delivered(dedupe)) + sum(self.prune_rejected(rejected))
+    def prune(self, *, dedupe: timedelta, rejected: timedelta) -> Iterator[int]:
+        """
+        Delete what has been kept long enough; yield how many rows with each batch.
+
+        Of all destinations, so that what was sent to one that is there no more goes, too.
+        """
+        yield from self.prune_delivered(dedupe)
+        yield from self.prune_rejected(rejected)
 
     def prune_delivered(self, age: timedelta) -> Iterator[int]:
         """Forget the ids of events delivered longer ago; yield how many with each batch."""
@@ -329,8 +346,8 @@ class Outbox:
         return self._rows.filter(state=state, finished_at__lt=self._clock.now() - age)
 
     def pending(self) -> int:
-        """Return how many events wait, those in flight included."""
-        return int(self._rows.filter(state=_PENDING).count())
+        """Return how many events wait for the destination, those in flight included."""
+        return int(self._pending.count())
 
 
 def _ends_transaction(vendor: str, error: DatabaseError) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_moloco_rmp.backlog import Backlog, Summary
+from django_moloco_rmp.conf import DEFAULT
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.protocol import SECOND, Reason, State
 
@@ -58,15 +59,18 @@ class Status:
         return count.number / self.rate
 
 
-def read_status(using: str, backlog: Backlog | None = None) -> Status:
+def read_status(
+    using: str, destination: str = DEFAULT, *, backlog: Backlog | None = None
+) -> Status:
     """
-    Return how the destination of one database stands, without a lock.
+    Return how a destination of one database stands, without a lock.
 
     :param using: the database's alias
-    :param backlog: of that database, with limits of its own
+    :param destination: its name
+    :param backlog: of both, with limits of its own
     :raises django.db.Error: the database failed
     """
-    gate = Gate(using)
+    gate = Gate(using, destination)
     held = gate.look()
     noted = gate.noted()
     circuit, pace, now = held.circuit, held.pace, held.now
@@ -83,7 +87,7 @@ def read_status(using: str, backlog: Backlog | None = None) -> Status:
     is_probing = circuit.state in {State.BACKOFF, State.OPEN}
     probe_at = max(circuit.blocked_until, circuit.probe_until)
     return Status(
-        backlog=(backlog or Backlog(using)).summary(),
+        backlog=(backlog or Backlog(using, destination)).summary(),
         state=circuit.state,
         reason=circuit.reason,
         failures=circuit.failures,

@@ -76,11 +76,11 @@ def test_the_table_has_its_indexes_and_no_others() -> None:
     found = constraints().values()
     indexed = sorted(each["columns"] for each in found if each["index"] and not each["unique"])
     assert [columns for columns in indexed if columns != ["event_id"]] == [
-        ["state", "available_at", "id"],
+        ["state", "destination", "available_at", "id"],
         ["state", "finished_at"],
     ]
     unique = [each["columns"] for each in found if each["unique"] and not each["primary_key"]]
-    assert unique == [["event_id"]]
+    assert unique == [["event_id", "destination"]]
     assert {"moloco_rmp_due", "moloco_rmp_finished"} <= set(constraints())
 
 

@@ -20,7 +20,7 @@ OLD = (KEPT + 1) * HOUR
 
 
 def claimed(event_id: str, event_type: str = "PURCHASE") -> Claimed:
-    return Claimed(1, event_id, event_type, '{"user_id": "u"}', "", False, 0, 0)
+    return Claimed(1, event_id, event_type, "default", '{"user_id": "u"}', "", False, 0, 0)
 
 
 def count(ago: int, *event_ids: str, event_type: str = "PURCHASE") -> None:

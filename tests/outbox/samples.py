@@ -44,10 +44,12 @@ def somebody() -> dict[str, str]:
     }
 
 
-def record(*event_ids: str, keeps_id: bool = False, using: str = "default") -> None:
-    """Record an event under each of the ids."""
+def record(
+    *event_ids: str, keeps_id: bool = False, using: str = "default", to: str = "default"
+) -> None:
+    """Record an event under each of the ids, for a destination."""
     for event_id in event_ids:
-        assert Outbox(using).record(event(event_id), keeps_id=keeps_id)
+        assert Outbox(using, to).record(event(event_id), keeps_id=keeps_id)
 
 
 def record_many(count: int, **columns: Any) -> list[str]:

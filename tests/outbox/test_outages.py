@@ -351,7 +351,7 @@ def test_senders_that_were_told_to_end_do_so_whatever_else_they_are_told() -> No
     before = set(threading.enumerate())
     senders = Senders(send, 1, rings.release)
     grant = Grant("token", 0, 0, float("inf"))
-    event = Claimed(1, "cart-1", "ADD_TO_CART", "{}", "", False, 0, 0)
+    event = Claimed(1, "cart-1", "ADD_TO_CART", "default", "{}", "", False, 0, 0)
     job = Job(event, grant, 0.0, float("inf"))
     senders.submit([job, job])
     assert began.wait(PATIENCE)

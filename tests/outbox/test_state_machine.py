@@ -358,7 +358,7 @@ class OutboxMachine(RuleBasedStateMachine):
             for name, row in self.rows.items()
             if row.state != State.PENDING and row.finished < self.now - DAY + 5
         ]
-        assert self.outbox.prune(dedupe=age, rejected=age) == len(old)
+        assert sum(self.outbox.prune(dedupe=age, rejected=age)) == len(old)
         for name in old:
             self.count["pruned"] += self.rows.pop(name).state == State.REJECTED
 
