@@ -15,7 +15,7 @@ from django.db import connections
 
 _lock = threading.Lock()
 _open = 0
-_known: set[tuple[str, str]] = set()
+_known: set[tuple[str, str, str]] = set()
 
 
 @contextmanager
@@ -47,13 +47,14 @@ def replaces_outbox(using: str) -> bool:
     return False
 
 
-def record(event_id: str, using: str) -> bool:
+def record(event_id: str, destination: str, using: str) -> bool:
     """
-    Remember an event's id in place of the outbox of a database.
+    Remember the id of a destination's event in place of the outbox of a database.
 
     :return: False if it is known already
     """
     with _lock:
-        is_new = (using, event_id) not in _known
-        _known.add((using, event_id))
+        key = (using, destination, event_id)
+        is_new = key not in _known
+        _known.add(key)
     return is_new

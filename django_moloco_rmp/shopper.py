@@ -11,9 +11,8 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from inspect import iscoroutine
 from ipaddress import IPv4Address
 from typing import Any, Self
 
@@ -25,7 +24,8 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.translation.trans_real import parse_accept_lang_header
 
-from django_moloco_rmp.conf import Settings, get_settings, raises_errors
+from django_moloco_rmp.conf import Destination, Settings, get_settings, raises_errors
+from django_moloco_rmp.destinations import chosen
 from django_moloco_rmp.devices import UserAgent, clean_user_agent, parse_user_agent
 from django_moloco_rmp.events import (
     RESERVED_USER_IDS,
@@ -34,6 +34,7 @@ from django_moloco_rmp.events import (
     PersonalizationMode,
 )
 from django_moloco_rmp.exceptions import InvalidEventError
+from django_moloco_rmp.hooks import ask
 from django_moloco_rmp.identity import (
     client_ip,
     derive_key,
@@ -46,17 +47,21 @@ from django_moloco_rmp.pages import current_page, referrer_page
 
 logger = logging.getLogger("django_moloco_rmp")
 
+_CONSENT = "the callable in MOLOCO_RMP['CONSENT']"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """
     A shopper at one moment: hashed identifiers, device and pages, as events carry them.
 
-    ``dropped`` is the reason why nothing is emitted for this shopper, else None. ``is_id_less``
-    shoppers have no identifier; each of their events gets a random one.
+    ``dropped`` is the reason why nothing is emitted for this shopper, else None. Shoppers in the
+    mode ID_LESS have no identifier; each of their events gets a random one. ``destination`` and
+    ``domain`` are told of one that is kept: they are chosen for each event else.
     """
 
     dropped: str | None = None
+    destination: str | None = None
     mode: str | None = None
     channel_type: str = ChannelType.SITE.value
     domain: str | None = None
@@ -141,7 +146,7 @@ class Shopper:
 
         :raises InvalidEventError: USER_ID or CONSENT failed, and RAISE_ERRORS is set
         """
-        snapshot = self._served()
+        snapshot = self._served(self.snapshot)
         if snapshot.dropped is not None:
             return {}
         self.emitted()
@@ -153,9 +158,9 @@ class Shopper:
         Return the shopper as a small JSON-safe dict, to be kept on the order and passed to
         :func:`django_moloco_rmp.track` where there is no request of theirs any more.
 
-        :raises InvalidEventError: USER_ID or CONSENT failed, and RAISE_ERRORS is set
+        :raises InvalidEventError: USER_ID, CONSENT or DESTINATION failed, and RAISE_ERRORS is set
         """
-        snapshot = self._served()
+        snapshot = self._served(self._kept)
         if snapshot.dropped is None:
             self.emitted()
         return snapshot.freeze()
@@ -192,7 +197,6 @@ class Shopper:
         return Snapshot(
             mode=None if mode is None else mode.value,
             channel_type=_channel(settings, parsed.is_mobile),
-            domain=settings.domain,
             os=parsed.os,
             os_version=parsed.os_version,
             model=parsed.model,
@@ -205,10 +209,37 @@ class Shopper:
             **identifiers,
         )
 
-    def _served(self) -> Snapshot:
-        """:meth:`snapshot` for views: unless RAISE_ERRORS is set, a failure is no shopper."""
+    def destination(self) -> Destination | None:
+        """
+        Return where the shopper's events go now, None if that is not told.
+
+        :raises InvalidEventError: as for :func:`~django_moloco_rmp.destinations.chosen`
+        """
+        return chosen(get_settings(), self._request)
+
+    def _kept(self) -> Snapshot:
+        snapshot = self.snapshot()
+        if snapshot.dropped is not None:
+            return snapshot
         try:
-            return self.snapshot()
+            destination = self.destination()
+        except InvalidEventError as error:
+            if raises_errors():
+                raise
+            logger.error("No destination: %s", error, extra={"reason": "invalid"})
+            # No other one may get it: whoever reports the order has to say.
+            return replace(snapshot, destination="")
+        if destination is None:
+            return snapshot
+        # An only one may get another name while orders are kept.
+        is_only = len(get_settings().destinations) == 1
+        name = None if is_only else destination.name
+        return replace(snapshot, destination=name, domain=destination.domain)
+
+    def _served(self, look: Callable[[], Snapshot]) -> Snapshot:
+        """Return what a look finds, for views: unless RAISE_ERRORS is set, a failure is nobody."""
+        try:
+            return look()
         except Exception as error:
             if raises_errors():
                 raise
@@ -259,15 +290,9 @@ class Shopper:
         """Return whether the shopper may be tracked, and in which mode; None is the platform's."""
         mode: PersonalizationMode | None = None
         if settings.consent is not None:
-            what = "the callable in MOLOCO_RMP['CONSENT']"
-            try:
-                answer: object = settings.consent(self._request)
-            except Exception as error:
-                raise _broken("personalization_mode", what, error) from error
-            _refuse_coroutine("personalization_mode", what, answer)
-            if answer is None:
+            mode = ask("personalization_mode", _CONSENT, settings.consent, self._request, _mode)
+            if mode is None:
                 return False, None
-            mode = _mode(what, answer)
         if self._request.META.get("HTTP_SEC_GPC", "").strip() == "1":
             mode = PersonalizationMode.ID_LESS
         return True, mode
@@ -292,17 +317,13 @@ class Shopper:
 
     def _user_id(self, settings: Settings, cannot_wait: bool) -> str | None:
         what = "the callable in MOLOCO_RMP['USER_ID']" if settings.user_id else "request.user"
+        hook = settings.user_id or _authenticated_user
         try:
-            value = (settings.user_id or _authenticated_user)(self._request)
-            _refuse_coroutine("user_id", what, value)
-            # False is what "user.is_authenticated and user.email" gives for a visitor.
-            text = "" if value is None or value is False else str(value).strip()
-        except InvalidEventError:
-            raise
-        except Exception as error:
-            if cannot_wait and isinstance(error, SynchronousOnlyOperation):
+            text = ask("user_id", what, hook, self._request, _text)
+        except InvalidEventError as error:
+            if cannot_wait and isinstance(error.__cause__, SynchronousOnlyOperation):
                 return None
-            raise _broken("user_id", what, error) from error
+            raise
         if text.casefold() in RESERVED_USER_IDS:
             raise InvalidEventError(
                 "user_id",
@@ -366,22 +387,14 @@ def _channel(settings: Settings, is_mobile: bool) -> str:
     return (ChannelType.MOBILE_SITE if is_mobile else ChannelType.DESKTOP_SITE).value
 
 
-def _broken(field: str, what: str, error: Exception) -> InvalidEventError:
-    if isinstance(error, SynchronousOnlyOperation):
-        fix = "In async code await aidentifiers() or afreeze()."
-    else:
-        fix = "Mend it; it gets the request."
-    return InvalidEventError(field, f"{what} failed with {type(error).__name__}", fix)
+def _text(answer: Any) -> str:
+    # False is what "user.is_authenticated and user.email" gives for a visitor.
+    return "" if answer is None or answer is False else str(answer).strip()
 
 
-def _refuse_coroutine(field: str, what: str, answer: object) -> None:
-    if iscoroutine(answer):
-        answer.close()  # or Python warns that nobody awaited it
-        fix = "Make it a plain function: def, not async def."
-        raise InvalidEventError(field, f"{what} is a coroutine function", fix)
-
-
-def _mode(what: str, answer: Any) -> PersonalizationMode:
+def _mode(answer: Any) -> PersonalizationMode | None:
+    if answer is None:
+        return None
     try:
         return PersonalizationMode(answer)
     except ValueError:
@@ -391,7 +404,7 @@ def _mode(what: str, answer: Any) -> PersonalizationMode:
         if is_word or isinstance(answer, bool):
             shown = repr(answer)
         fix = "Return PersonalizationMode.STANDARD, METRIC_ONLY or ID_LESS, or None: do not track."
-        rule = f"{what} returned {shown}, which is no PersonalizationMode"
+        rule = f"{_CONSENT} returned {shown}, which is no PersonalizationMode"
         raise InvalidEventError("personalization_mode", rule, fix) from None
 
 

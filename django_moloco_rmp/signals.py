@@ -30,12 +30,14 @@ searched = Signal()
 
 #: An event has been reported: it is in the outbox, as part of the caller's transaction, or will be
 #: in the buffer once that is committed. It may still be rolled back. Arguments: ``event`` (Event),
-#: ``using`` (database alias), ``seconds`` (float, that track() took). The sender is the EventType.
+#: ``destination`` (its name), ``using`` (database alias), ``seconds`` (float, that track() took).
+#: The sender is the EventType.
 event_recorded = Signal()
-#: An event was accepted by the API. Arguments: ``event_id``. The sender is the event type as str.
+#: An event was accepted by the API. Arguments: ``event_id``, ``destination`` (its name). The sender
+#: is the event type as str.
 event_delivered = Signal()
-#: An event was refused for good and is kept. Arguments: ``event_id``, ``status`` (HTTP),
-#: ``message`` (the vendor's). The sender is the event type as str.
+#: An event was refused for good and is kept. Arguments: ``event_id``, ``destination`` (its name),
+#: ``status`` (HTTP), ``message`` (the vendor's). The sender is the event type as str.
 event_rejected = Signal()
 #: An event was not recorded. Arguments: ``reason`` (``invalid``, ``consent``, ``unidentified``,
 #: ``bot``, ``prefetch``, ``head``, ``disabled``, ``database``, ``configuration``, ``async``,
@@ -48,9 +50,10 @@ event_dropped = Signal()
 #: sender is the destination's name. Sent by the process that noticed, after it was written down.
 circuit_changed = Signal()
 
-#: One post to the API has come to its end. Arguments: ``seconds`` that it took, ``error`` (the
-#: DeliveryError, None if the event was accepted). The sender is the event type as str. Sent by a
-#: thread that only posts: a receiver has to be quick, and must not use the database.
+#: One post to the API has come to its end. Arguments: ``destination`` (its name), ``seconds`` that
+#: it took, ``error`` (the DeliveryError, None if the event was accepted). The sender is the event
+#: type as str. Sent by a thread that only posts: a receiver has to be quick, and must not use the
+#: database.
 event_posted = Signal()
 
 #: What :func:`connect` makes of a shop's own signal. Arguments: ``mapper``, ``arguments``.

@@ -24,7 +24,8 @@ from django.http import HttpRequest
 
 from django_moloco_rmp import captures, runners, signals
 from django_moloco_rmp.choices import choice
-from django_moloco_rmp.conf import Settings, get_settings, raises_errors
+from django_moloco_rmp.conf import Destination, Settings, get_settings, raises_errors
+from django_moloco_rmp.destinations import named, usual
 from django_moloco_rmp.events import (
     ChannelType,
     Event,
@@ -60,6 +61,7 @@ def track(
     timestamp: datetime | int | None = None,
     request: HttpRequest | None = None,
     shopper: Mapping[str, str] | Shopper | None = None,
+    destination: str | None = None,
     using: str | None = None,
 ) -> str | None:
     """
@@ -75,12 +77,14 @@ def track(
     :param page_id: the current page by default
     :param referrer_page_id: the page the shopper came from by default
     :param decision_track_id: ``track_id`` of the Decision API result that led here
-    :param event_id: a deterministic id, as in ``f"order-{order.pk}"``, makes a second call a no-op;
-        a new id by default
+    :param event_id: a deterministic id, as in ``f"order-{order.pk}"``, makes a second call for the
+        same destination a no-op; a new id by default
     :param timestamp: when it happened, if not now: an aware datetime, or milliseconds since the
         epoch
     :param request: found by itself inside a request
     :param shopper: what ``request.moloco.freeze()`` returned, where there is no request
+    :param destination: name of the one in DESTINATIONS; by default what the settings have for the
+        request, or what was kept with the shopper
     :param using: database alias of the transaction to join
     :return: the event's id; None if nothing was emitted
     :raises InvalidEventError: something is invalid, and RAISE_ERRORS is set
@@ -102,10 +106,11 @@ def track(
             _drop(event_type, snapshot.dropped, "", started)
             return None
         now = time.time_ns() // 1_000_000
+        target = _target(destination, source, snapshot, settings)
         event = _event(
             event_type,
             snapshot,
-            settings,
+            target,
             now,
             items=items,
             revenue=revenue,
@@ -116,24 +121,29 @@ def track(
             decision_track_id=decision_track_id,
             event_id=event_id,
             timestamp=timestamp,
+            domain=target.domain if destination is not None else snapshot.domain or target.domain,
         )
         alias = _alias(using)
         keeps_id = event_id is not None
         if cannot_wait:
-            runners.put(Entry.of(event, keeps_id=keeps_id), alias)
+            runners.put(Entry.of(event, keeps_id=keeps_id, destination=target.name), alias)
         elif not keeps_id and _may_buffer(event, alias, settings):
-            _buffer_after_commit(Entry.of(event), alias)
+            _buffer_after_commit(Entry.of(event, destination=target.name), alias)
         elif captures.replaces_outbox(alias):
-            if not captures.record(event.id, alias):
+            if not captures.record(event.id, target.name, alias):
                 return None
-        elif Outbox(alias).record(event, keeps_id=keeps_id):
-            _wake_after_commit(alias)
+        elif Outbox(alias, target.name).record(event, keeps_id=keeps_id):
+            _wake_after_commit(alias, target.name)
         else:
             return None
         if isinstance(source, Shopper):
             source.emitted()
         signals.event_recorded.send_robust(
-            event.event_type, event=event, using=alias, seconds=time.perf_counter() - started
+            event.event_type,
+            event=event,
+            destination=target.name,
+            using=alias,
+            seconds=time.perf_counter() - started,
         )
         return event.id
 
@@ -258,8 +268,8 @@ def _alias(using: str | None) -> str:
     return using
 
 
-def _wake_after_commit(alias: str) -> None:
-    wake = partial(runners.wake, alias)
+def _wake_after_commit(alias: str, destination: str) -> None:
+    wake = partial(runners.wake, alias, destination)
     if _commits_by_hand(alias):
         # Django tells nobody when; the relay looks again by itself, workers by their timetable.
         wake()
@@ -267,10 +277,31 @@ def _wake_after_commit(alias: str) -> None:
         transaction.on_commit(wake, using=alias, robust=True)
 
 
+def _target(
+    name: str | None, source: object, snapshot: Snapshot, settings: Settings
+) -> Destination:
+    if name is not None:
+        return named(settings, name)
+    if isinstance(source, Shopper):
+        found = source.destination()
+    elif snapshot.destination is not None:
+        found = named(settings, snapshot.destination)
+    else:
+        found = usual(settings)
+    if found is None:
+        raise InvalidEventError(
+            "destination",
+            "is not given, and neither the request nor the settings tell",
+            f"Pass destination=, one of {', '.join(settings.destinations)}, or name one in "
+            "MOLOCO_RMP['DESTINATION'].",
+        )
+    return found
+
+
 def _event(
     event_type: EventType | str,
     snapshot: Snapshot,
-    settings: Settings,
+    destination: Destination,
     now: int,
     *,
     items: Any,
@@ -282,8 +313,9 @@ def _event(
     page_id: str | None,
     referrer_page_id: str | None,
     decision_track_id: str | None,
+    domain: str | None,
 ) -> Event:
-    currency = settings.default_currency
+    currency = destination.default_currency
     goods = tuple(_with_currency(item, currency) for item in _adapted(items))
     if revenue is None and event_type == EventType.PURCHASE:
         revenue = total(goods)
@@ -295,7 +327,7 @@ def _event(
         id=new_event_id(now) if event_id is None else event_id,
         user_id=identifiers.get("user_id"),
         custom_id=identifiers.get("custom_id"),
-        domain=snapshot.domain,
+        domain=domain,
         device=snapshot.device(identifiers.get("persistent_id")),
         items=goods,
         revenue=_money("revenue", revenue, currency),

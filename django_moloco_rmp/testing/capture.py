@@ -32,6 +32,19 @@ class CapturedEvents(list[Event]):
     def __init__(self) -> None:
         super().__init__()
         self.dropped: list[Dropped] = []
+        # By identity, for the same event may go to several; with the event, so that it stays one.
+        self._destinations: dict[int, tuple[str, Event]] = {}
+
+    def to(self, destination: str) -> list[Event]:
+        """Return the events for one destination, by its name in DESTINATIONS."""
+        return [event for event in self if self._destinations[id(event)][0] == destination]
+
+    def _collect(self, sender: Any, event: Event, destination: str, **_: Any) -> None:
+        self.append(event)
+        self._destinations[id(event)] = destination, event
+
+    def _collect_dropped(self, sender: Any, reason: str, detail: str, **_: Any) -> None:
+        self.dropped.append(Dropped(sender, reason, detail))
 
 
 @contextmanager
@@ -49,18 +62,11 @@ def capture_events() -> Generator[CapturedEvents]:
     In a ``SimpleTestCase``, and in any other test that forbids the database, nothing is written.
     """
     events = CapturedEvents()
-
-    def collect(sender: Any, event: Event, **_: Any) -> None:
-        events.append(event)
-
-    def collect_dropped(sender: Any, reason: str, detail: str, **_: Any) -> None:
-        events.dropped.append(Dropped(sender, reason, detail))
-
-    event_recorded.connect(collect, weak=False)
-    event_dropped.connect(collect_dropped, weak=False)
+    event_recorded.connect(events._collect, weak=False)
+    event_dropped.connect(events._collect_dropped, weak=False)
     try:
         with capturing():
             yield events
     finally:
-        event_recorded.disconnect(collect)
-        event_dropped.disconnect(collect_dropped)
+        event_recorded.disconnect(events._collect)
+        event_dropped.disconnect(events._collect_dropped)

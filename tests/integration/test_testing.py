@@ -83,6 +83,14 @@ class InAShopsSimpleTestCase(SimpleTestCase):
             assert track("HOME", event_id="visit-1", shopper=ADA)
         assert len(events) == 1
 
+    def test_each_destination_knows_its_own_ids(self) -> None:
+        entry = {"PLATFORM_ID": "SHOP", "API_KEY": "k"}
+        several = self.settings(MOLOCO_RMP={"DESTINATIONS": {"de": entry, "fr": entry}})
+        with several, capture_events() as events:
+            for name in ("de", "fr", "de"):
+                track("HOME", event_id="visit-1", shopper=ADA, destination=name)
+        assert (len(events.to("de")), len(events.to("fr"))) == (1, 1)
+
     def test_without_a_capture_the_database_stays_forbidden(self) -> None:
         # Django says so of a query, pytest-django already of a connection.
         with pytest.raises((AssertionError, RuntimeError), match="not allowed"):
