@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks import usage
 from benchmarks.children import say
+from django_moloco_rmp.fleet import fleet_from_settings
 from django_moloco_rmp.outbox import default_alias
-from django_moloco_rmp.relay import relay_from_settings
 from django_moloco_rmp.signals import event_delivered
 
 
@@ -21,6 +21,6 @@ def main(*counts: str) -> None:
             say(usage.resident())
 
     event_delivered.connect(count)
-    relay = relay_from_settings(default_alias())
+    relay = fleet_from_settings(default_alias())
     say(usage.resident())
     relay.run(max_events=max(told))

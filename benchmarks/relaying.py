@@ -13,23 +13,24 @@ from django.db import connection
 from benchmarks import stock
 from benchmarks.children import say
 from benchmarks.pairs import measure
-from django_moloco_rmp.conf import get_settings
+from django_moloco_rmp.conf import DEFAULT, get_settings
+from django_moloco_rmp.fleet import fleet_from_settings
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import default_alias
-from django_moloco_rmp.relay import client_from_settings, relay_from_settings
+from django_moloco_rmp.relay import client_for
 
 _THREADS = 8
 _WARM_UP = 100
 
 
 def _relay(count: int) -> None:
-    tally = relay_from_settings(default_alias()).run(until_empty=True)
+    tally = fleet_from_settings(default_alias()).run(until_empty=True)
     assert tally.delivered == count, tally
 
 
 def _loop(bodies: list[str]) -> None:
     settings = get_settings()
-    with client_from_settings() as client:
+    with client_for(settings.destinations[DEFAULT]) as client:
         url = client.url
     headers = {"X-API-Key": settings.api_key, "Content-Type": "application/json"}
 

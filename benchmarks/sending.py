@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from benchmarks.children import hear, say
+from django_moloco_rmp.fleet import fleet_from_settings
 from django_moloco_rmp.outbox import default_alias
-from django_moloco_rmp.relay import relay_from_settings
 
 
 def main() -> None:
-    relay = relay_from_settings(default_alias())
+    fleet = fleet_from_settings(default_alias())
     say("ready")
     assert hear() == "go"
     cpu = time.process_time()
-    tally = relay.run(until_empty=True)
+    tally = fleet.run(until_empty=True)
     say({"delivered": tally.delivered, "cpu": time.process_time() - cpu})

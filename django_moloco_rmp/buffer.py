@@ -74,7 +74,8 @@ class Buffer:
         self._waiting: deque[_Waiting] = deque()
         # Out of the buffer, for what is being written must not be shed as well.
         self._writing: list[_Waiting] = []
-        self._shed: Counter[tuple[str, str]] = Counter()
+        # By database, destination and event type.
+        self._shed: Counter[tuple[str, str, str]] = Counter()
         self._retry_at = 0.0
         self._retry = _RETRY[0]
         self._is_closed = False
@@ -112,19 +113,21 @@ class Buffer:
 
     def _shed_oldest(self) -> _Waiting | None:
         for place, each in enumerate(self._waiting):
-            if each.entry.event_type in BROWSING:
+            entry = each.entry
+            if entry.event_type in BROWSING:
                 del self._waiting[place]
-                self._shed[each.using, each.entry.event_type] += 1
+                self._shed[each.using, entry.destination, entry.event_type] += 1
                 return each
         return None
 
-    def step(self) -> tuple[float, set[str]]:
+    def step(self) -> tuple[float, set[tuple[str, str]]]:
         """
         Write what has waited long enough, or is plenty.
 
-        :return: in how many seconds there is more to do, and the aliases that were written to
+        :return: in how many seconds there is more to do, and of what was written the databases'
+            aliases, each with a destination
         """
-        written: set[str] = set()
+        written: set[tuple[str, str]] = set()
         while self._waiting:
             now = self._clock()
             oldest = self._waiting[0].since
@@ -135,9 +138,9 @@ class Buffer:
                 return self._retry_at - now, written
         return _IDLE, written
 
-    def drain(self) -> set[str]:
-        """Write all there is, now; what could not be written stays. Return the aliases."""
-        written: set[str] = set()
+    def drain(self) -> set[tuple[str, str]]:
+        """Write all there is, now; what could not be written stays. Return as :meth:`step` does."""
+        written: set[tuple[str, str]] = set()
         while self._waiting and self._write(written):
             pass
         return written
@@ -162,7 +165,7 @@ class Buffer:
         for each in lost:
             _tell_dropped(each.entry, "exit", "the process ended before it was written")
 
-    def _write(self, written: set[str]) -> bool:
+    def _write(self, written: set[tuple[str, str]]) -> bool:
         """Write one batch, the longest run for one database; return whether that was possible."""
         with self._lock:
             using = self._waiting[0].using
@@ -185,7 +188,7 @@ class Buffer:
             connections[using].close()
             return False
         self._retry_at, self._retry = 0.0, _RETRY[0]
-        written.add(using)
+        written |= {(using, each.entry.destination) for each in batch}
         with self._lock:
             self._writing = []
         try:
@@ -197,27 +200,34 @@ class Buffer:
         return True
 
     def _count_shed(self, using: str) -> None:
-        shed = {key: count for key, count in self._shed.items() if key[0] == using}
-        if not shed:
-            return
-        tallies = Tallies()
-        for (_, event_type), count in shed.items():
-            tallies.add_dropped(event_type, count)
-        total = sum(shed.values())
+        with self._lock:
+            shed = {key: count for key, count in self._shed.items() if key[0] == using}
+        for destination in {name for _, name, _ in shed}:
+            tallies = Tallies()
+            counted = {key: count for key, count in shed.items() if key[1] == destination}
+            for (*_, event_type), count in counted.items():
+                tallies.add_dropped(event_type, count)
+            self._count(using, destination, tallies, sum(counted.values()))
+            with self._lock:
+                self._shed.subtract(counted)
+                self._shed = +self._shed
 
+    def _count(self, using: str, destination: str, tallies: Tallies, total: int) -> None:
         def count_there(held: Held) -> None:
             held.notes["dropped"] = F("dropped") + total
-            Counts(using).write(held.now, tallies)
+            Counts(using, destination).write(held.now, tallies)
 
-        Gate(using).change(count_there)
+        Gate(using, destination).change(count_there)
         logger.error(
             "Events dropped from the full buffer: %d",
             total,
-            extra={"database": using, "count": total, "reason": "overflow"},
+            extra={
+                "database": using,
+                "destination": destination,
+                "count": total,
+                "reason": "overflow",
+            },
         )
-        with self._lock:
-            self._shed.subtract(shed)
-            self._shed = +self._shed
 
 
 def _insert(using: str, entries: list[Entry]) -> None:

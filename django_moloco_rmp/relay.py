@@ -2,8 +2,9 @@
 The relay: takes up events, has them posted outside of any transaction, and writes back what became
 of them.
 
-It is driven by one thread, the only one that talks to the database: :meth:`Relay.step` does what
-can be done at once and says when there is more to do. The senders only post.
+There is one for each destination. It is driven by one thread, the only one that talks to the
+database: :meth:`Relay.step` does what can be done at once and says when there is more to do. The
+senders only post.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import math
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
@@ -22,14 +25,14 @@ from django.utils.crypto import salted_hmac
 from django_moloco_rmp.bell import Bell
 from django_moloco_rmp.claims import Claims, Turn
 from django_moloco_rmp.client import EventClient
-from django_moloco_rmp.conf import get_settings
+from django_moloco_rmp.conf import Destination, get_settings
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.outbox import Outbox
 from django_moloco_rmp.senders import Result, Senders
 from django_moloco_rmp.settlement import Settlement, Tally
 from django_moloco_rmp.wire import clamp_timestamp
 
-__all__ = ["Relay", "Tally", "client_from_settings", "relay_from_settings"]
+__all__ = ["Relay", "Tally", "client_for", "drive", "relay_for"]
 
 logger = logging.getLogger("django_moloco_rmp")
 
@@ -39,8 +42,29 @@ _SETTLE_RESULTS = 10
 # Seconds between looks at the table when nothing is due, and the pace at which they grow apart.
 _POLL = (1.0, 5.0)
 _PRUNE_SECONDS = 3600.0
+_PRUNE_MOMENT = 0.1
 #: Seconds of idleness between two signs of life.
 SEEN_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many events may be taken up, by all relays that share it, and how many have been."""
+
+    most: float = math.inf
+    taken: int = 0
+
+    @property
+    def left(self) -> float:
+        """How many more may be."""
+        return self.most - self.taken
+
+
+@dataclass(slots=True)
+class Activity:
+    """When relays that share a connection last had an event (monotonic seconds)."""
+
+    at: float = field(default_factory=time.monotonic)
 
 
 class Relay:
@@ -61,12 +85,8 @@ class Relay:
         the database's time
     :param jitter: returns random numbers from 0 to 1
     :param bell: rung when there is something to do
+    :param activity: shared with other relays on the same connection
     """
-
-    #: It uses the connection of the thread that drives it, and closes it when it is idle.
-    has_connection = True
-    #: It has no thread of its own that talks.
-    talking = None
 
     def __init__(
         self,
@@ -87,10 +107,12 @@ class Relay:
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         jitter: Callable[[], float] = random.random,
         bell: Bell | None = None,
+        activity: Activity | None = None,
     ) -> None:
         self.bell = bell or Bell()
+        self._activity = activity or Activity()
         self._outbox = outbox
-        self._gate = gate or Gate(outbox.using)
+        self._gate = gate or Gate(outbox.using, outbox.destination)
         self._post = send
         self._senders = Senders(self._send, concurrency, self.bell.ring)
         self._settlement = Settlement(outbox, self._gate, max_qps=max_qps, jitter=jitter)
@@ -116,16 +138,15 @@ class Relay:
         self._poll = _POLL[0]
         self._is_deaf = False
         self._is_paced = False
-        self._taken = 0
         self._until_empty = False
-        self._max_events: int | None = None
+        self._allowance = Allowance()
         self._is_empty = False
+        self._has_ended = False
         self._woken = False
         self._stopping = False
         self._drain_until = 0.0
         self._next_prune = 0.0
         self._next_sign = 0.0
-        self._active_at = time.monotonic()
 
     @property
     def tally(self) -> Tally:
@@ -146,6 +167,16 @@ class Relay:
         self._stopping = True
         self.bell.ring()
 
+    def begin(self, *, until_empty: bool = False, allowance: Allowance | None = None) -> None:
+        """
+        Get ready for :meth:`step`.
+
+        :param until_empty: end once nothing may be sent now; what waits for a later try stays
+        :param allowance: end once that is used up
+        """
+        self._until_empty, self._allowance = until_empty, allowance or Allowance()
+        self._is_empty, self._has_ended, self._look_at = False, False, 0.0
+
     def run(
         self,
         *,
@@ -156,34 +187,29 @@ class Relay:
         """
         Work until :meth:`stop`.
 
-        :param until_empty: return once nothing may be sent now; what waits for a later try stays
+        :param until_empty: as for :meth:`begin`
         :param max_events: return after this many events
         :param seconds: stop after so many
         :raises django.db.Error: the database failed, and ``until_empty`` is set
         """
-        self._until_empty, self._max_events = until_empty, max_events
-        self._taken, self._is_empty, self._look_at = 0, False, 0.0
-        end = math.inf if seconds is None else time.monotonic() + seconds
+        most = math.inf if max_events is None else max_events
+        self.begin(until_empty=until_empty, allowance=Allowance(most))
         try:
-            while (wait := self.step()) is not None:
-                left = end - time.monotonic()
-                if left <= 0:
-                    self.stop()
-                    end = math.inf
-                self.bell.wait(min(wait, left))
+            drive(self, self.bell, seconds)
         finally:
             self.close()
         return self.tally
 
     def close(self) -> None:
-        """Let the senders end; does not wait."""
+        """Let the senders end, and begin nothing more; does not wait."""
+        self._senders.halt()
         self._senders.close()
 
     def step(self) -> float | None:
         """
         Do what can be done now, and return in how many seconds there is more to do.
 
-        :return: None once the relay has come to its end
+        :return: None at its end; it may be asked again, and goes on if there is more by then
         :raises django.db.Error: the database failed, and the relay runs until the outbox is empty
         """
         try:
@@ -193,11 +219,13 @@ class Relay:
             if not connection.in_atomic_block:
                 connection.close()
             if self._until_empty:
-                self._senders.halt()
                 raise
             logger.exception(
                 "The relay's database failed; its events stay as they are",
-                extra={"database": self._outbox.using},
+                extra={
+                    "database": self._outbox.using,
+                    "destination": self._outbox.destination,
+                },
             )
             self._look_at = self._settle_at = time.monotonic() + _POLL[0]
             return None if self._is_over() else _POLL[0]
@@ -212,10 +240,12 @@ class Relay:
             self._settle()
         if self._may_look():
             self._look()
-        if self._is_over():
+        had_ended, self._has_ended = self._has_ended, self._is_over()
+        if not self._has_ended:
+            return self._wait()
+        if not had_ended:
             self._sign_off()
-            return None
-        return self._wait()
+        return None
 
     def _wait(self) -> float:
         # For all else the bell is rung.
@@ -234,7 +264,7 @@ class Relay:
             self._senders.halt()
             results += self._senders.take()
         # What is handed back does not count: somebody has to take it up once more.
-        self._taken -= sum(not each.was_sent for each in results)
+        self._allowance.taken -= sum(not each.was_sent for each in results)
         if results and not self._results:
             self._settle_at = time.monotonic() + _SETTLE_SECONDS
         self._results += results
@@ -273,15 +303,13 @@ class Relay:
         busy = self._senders.outstanding if self._is_paced else self._senders.waiting()
         return self._wanted() > 0 and busy < self._senders.size
 
-    def _is_spent(self) -> bool:
-        return self._max_events is not None and self._taken >= self._max_events
-
     def _is_over(self) -> bool:
         if self._drain_until and time.monotonic() >= self._drain_until:
             return True  # what is still on its way is covered by its lease
         if self._senders.outstanding or self._results:
             return False
-        return self._stopping or self._is_spent() or (self._until_empty and self._is_empty)
+        is_spent = self._allowance.left <= 0
+        return self._stopping or is_spent or (self._until_empty and self._is_empty)
 
     def _look(self) -> None:
         self._woken = False
@@ -293,9 +321,9 @@ class Relay:
         self._is_empty = turn.is_idle or turn.is_shut
         self._is_paced = turn.is_paced
         if turn.jobs:
-            self._taken += len(turn.jobs)
+            self._allowance.taken += len(turn.jobs)
             self._poll = _POLL[0]
-            self._active_at = now
+            self._activity.at = now
             self._senders.submit(turn.jobs)
         elif turn.is_idle:
             self._idle(now)
@@ -312,21 +340,26 @@ class Relay:
 
     def _wanted(self) -> int:
         free = self._batch_size - self._senders.outstanding - len(self._results)
-        if self._max_events is not None:
-            free = min(free, self._max_events - self._taken)
-        return free
+        return int(min(free, self._allowance.left))
 
     def _idle(self, now: float) -> None:
         connection = connections[self._outbox.using]
-        if now >= self._next_prune:
+        if now >= self._next_prune and self._has_pruned():
             self._next_prune = now + _PRUNE_SECONDS
-            self._outbox.prune(dedupe=self._dedupe, rejected=self._rejected)
-            self._settlement.prune()
         if now >= self._next_sign:
             self._sign_off()
             self._next_sign = now + SEEN_SECONDS
-        if now - self._active_at > self._idle_seconds and not connection.in_atomic_block:
+        if now - self._activity.at > self._idle_seconds and not connection.in_atomic_block:
             connection.close()
+
+    def _has_pruned(self) -> bool:
+        """Delete what is old, for a moment: others may be waiting. Return whether that was all."""
+        end = time.monotonic() + _PRUNE_MOMENT
+        for _ in self._outbox.prune(dedupe=self._dedupe, rejected=self._rejected):
+            if time.monotonic() >= end:
+                return False
+        self._settlement.prune()
+        return True
 
     def _sign_off(self) -> None:
         """Leave a sign of life, and what has not been counted."""
@@ -337,60 +370,85 @@ class Relay:
         self._post(clamp_timestamp(payload, self._clock() - self._claims.ahead))
 
 
-def client_from_settings() -> EventClient:
+class Driven(Protocol):
+    """What :func:`drive` drives."""
+
+    def step(self) -> float | None:
+        """Do what can be done now; return in how many seconds to come again, None at the end."""
+
+    def stop(self) -> None:
+        """Come to an end."""
+
+
+def drive(driven: Driven, bell: Bell, seconds: float | None) -> None:
     """
-    Return a client for the platform of the settings.
+    Work until it has come to its end.
+
+    :param bell: rung when there is more to do
+    :param seconds: after which it is stopped; None for never
+    """
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    while (wait := driven.step()) is not None:
+        left = end - time.monotonic()
+        if left <= 0:
+            driven.stop()
+            end = math.inf
+        bell.wait(min(wait, left))
+
+
+def client_for(destination: Destination) -> EventClient:
+    """
+    Return a client for a destination's platform.
 
     :raises ImproperlyConfigured: the settings are at fault
     """
-    settings = get_settings()
     try:
         return EventClient(
-            settings.platform_id,
-            settings.api_key,
-            platform_name=settings.platform_name,
-            domain_suffix=settings.domain_suffix,
-            base_url=settings.base_url,
-            timeout=settings.timeout,
-            pool_size=settings.concurrency,
+            destination.platform_id,
+            destination.api_key,
+            platform_name=destination.platform_name,
+            domain_suffix=destination.domain_suffix,
+            base_url=destination.base_url,
+            timeout=destination.timeout,
+            pool_size=destination.concurrency,
         )
     except ValueError as error:
-        raise ImproperlyConfigured(f"MOLOCO_RMP: {error}.") from None
+        raise ImproperlyConfigured(f"{destination.path}: {error}.") from None
 
 
-def relay_from_settings(
+def relay_for(
+    destination: Destination,
     using: str,
     *,
-    client: EventClient | None = None,
+    client: EventClient,
     bell: Bell | None = None,
+    activity: Activity | None = None,
     drain_seconds: float = 20.0,
     idle_seconds: float = 10.0,
 ) -> Relay:
     """
-    Return a relay for the outbox of one database, as the settings have it.
+    Return a relay for a destination and the outbox of one database, as the settings have it.
 
     :param using: the database's alias
-    :param client: what :func:`client_from_settings` returned, for those who close it
-    :param bell: as for :class:`Relay`
-    :param drain_seconds: as for :class:`Relay`
-    :param idle_seconds: as for :class:`Relay`
+    :param client: what :func:`client_for` returned, closed by the caller
+    :param bell: as for :class:`Relay`, and so are the others
     :raises ImproperlyConfigured: the settings are at fault
     """
     settings = get_settings()
-    client = client or client_from_settings()
-    fingerprint = salted_hmac(__name__, f"{client.url} {settings.api_key}", algorithm="sha256")
+    fingerprint = salted_hmac(__name__, f"{client.url} {destination.api_key}", algorithm="sha256")
     return Relay(
-        Outbox(using),
+        Outbox(using, destination.name),
         client.insert_body,
-        concurrency=settings.concurrency,
-        batch_size=settings.batch_size,
-        lease=settings.lease,
+        concurrency=destination.concurrency,
+        batch_size=destination.batch_size,
+        lease=destination.lease,
         send_seconds=client.longest_call,
         drain_seconds=drain_seconds,
         idle_seconds=idle_seconds,
-        max_qps=settings.max_qps,
+        max_qps=destination.max_qps,
         fingerprint=fingerprint.hexdigest(),
         dedupe_days=settings.dedupe_days,
         rejected_days=settings.rejected_days,
         bell=bell,
+        activity=activity,
     )

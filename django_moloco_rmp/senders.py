@@ -138,7 +138,9 @@ class Senders:
         if error is not None and error.concerns_destination:
             # At once, and not when the result is looked at: others would begin in between.
             halted.set()
-        signals.event_posted.send_robust(job.event.event_type, seconds=seconds, error=error)
+        signals.event_posted.send_robust(
+            job.event.event_type, destination=job.event.destination, seconds=seconds, error=error
+        )
         return Result(job, error)
 
     def _post(self, event: Claimed) -> DeliveryError | None:
@@ -150,7 +152,11 @@ class Senders:
             # A fault of ours must neither lose the event nor leave the relay waiting for it.
             logger.exception(
                 "Sending failed in an unforeseen way",
-                extra={"event_id": event.event_id, "event_type": event.event_type},
+                extra={
+                    "event_id": event.event_id,
+                    "event_type": event.event_type,
+                    "destination": event.destination,
+                },
             )
             return NetworkError(f"unforeseen {type(error).__name__}")
         return None

@@ -287,12 +287,15 @@ def _extra(event: Claimed, error: DeliveryError) -> dict[str, Any]:
     return {
         "event_id": event.event_id,
         "event_type": event.event_type,
+        "destination": event.destination,
         "status": error.status,
     }
 
 
 def _tell_delivered(event: Claimed) -> None:
-    signals.event_delivered.send_robust(event.event_type, event_id=event.event_id)
+    signals.event_delivered.send_robust(
+        event.event_type, event_id=event.event_id, destination=event.destination
+    )
 
 
 def _tell_waiting(event: Claimed, error: DeliveryError, wait: int) -> None:
@@ -312,5 +315,9 @@ def _tell_kept(event: Claimed, error: DeliveryError) -> None:
 def _tell_rejected(event: Claimed, error: DeliveryError) -> None:
     logger.error("Event rejected, and kept: %s", error, extra=_extra(event, error))
     signals.event_rejected.send_robust(
-        event.event_type, event_id=event.event_id, status=error.status, message=error.message
+        event.event_type,
+        event_id=event.event_id,
+        destination=event.destination,
+        status=error.status,
+        message=error.message,
     )

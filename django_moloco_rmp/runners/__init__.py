@@ -22,14 +22,15 @@ def prepare() -> None:
             import_string("django_moloco_rmp.runners.celery.adopt")()
 
 
-def wake(using: str) -> None:
+def wake(using: str, destination: str | None = None) -> None:
     """
     Tell the runner that the settings name of new events; nothing to do if another process runs it.
 
     :param using: alias of the database whose outbox has them
+    :param destination: the name of where they go; None if that may be anywhere
     """
     if get_settings().relay in thread.RUNNERS:
-        thread.wake(using)
+        thread.wake(using, destination)
 
 
 def can_buffer() -> bool:

@@ -1,4 +1,4 @@
-"""What a task does: run a relay until nothing is due, for a limited time."""
+"""What a task does: run the relays until nothing is due, for a limited time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import time
 
 from django_moloco_rmp import runners
 from django_moloco_rmp.conf import get_settings
+from django_moloco_rmp.fleet import fleet_from_settings
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.outbox import Outbox, default_alias
-from django_moloco_rmp.relay import SEEN_SECONDS, client_from_settings, relay_from_settings
+from django_moloco_rmp.relay import SEEN_SECONDS
 
 #: Seconds after which a task makes room for others, and has another one go on.
 SECONDS = 30.0
@@ -31,16 +32,19 @@ def drain_outbox(using: str | None, *, seconds: float = SECONDS) -> None:
     :raises django.db.Error: the database failed; the events stay as they are
     """
     alias = using or default_alias()
-    if not get_settings().enabled or not _is_called_for(alias):
+    settings = get_settings()
+    if not settings.enabled:
+        return
+    if not any(_is_called_for(alias, name) for name in settings.destinations):
         return
     started = time.monotonic()
-    with client_from_settings() as client:
-        relay = relay_from_settings(alias, client=client, drain_seconds=DRAIN_SECONDS)
-        relay.run(until_empty=True, seconds=seconds)
+    # Of all: what comes in for others meanwhile must not wait for those that are slow.
+    fleet_from_settings(alias, drain_seconds=DRAIN_SECONDS).run(until_empty=True, seconds=seconds)
     if time.monotonic() - started >= seconds:
         runners.wake(alias)
 
 
-def _is_called_for(using: str) -> bool:
+def _is_called_for(using: str, destination: str) -> bool:
     """Return whether anything is due, or it is time for a sign of life: most nudges come late."""
-    return Outbox(using).has_due() or not Gate(using).has_been_seen(SEEN_SECONDS)
+    is_due = Outbox(using, destination).has_due()
+    return is_due or not Gate(using, destination).has_been_seen(SEEN_SECONDS)

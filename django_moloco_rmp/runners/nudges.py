@@ -66,8 +66,8 @@ class Nudger:
         self._give_up_at = 0.0
         threading.Thread(target=self._run, name="moloco-rmp-nudges", daemon=True).start()
 
-    def wake(self) -> None:
-        """Have a nudge published. Callable from any thread."""
+    def wake(self, destination: str | None = None) -> None:
+        """Have a nudge published, which is for all destinations. Callable from any thread."""
         self._is_wanted = True
         self._bell.ring()
 

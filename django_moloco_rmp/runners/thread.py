@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ logger = logging.getLogger("django_moloco_rmp")
 #: What makes the runner of one database, by the value of RELAY and by path, so that a process loads
 #: only what it uses.
 RUNNERS = {
-    "thread": "django_moloco_rmp.relay.relay_from_settings",
+    "thread": "django_moloco_rmp.fleet.fleet_from_settings",
     "celery": "django_moloco_rmp.runners.celery.nudger",
     "tasks": "django_moloco_rmp.runners.tasks.nudger",
 }
@@ -51,7 +52,7 @@ _FOREVER = 3600.0
 
 class Runner(Protocol):
     """
-    What the background thread drives for each database: a relay, or what nudges a queue.
+    What the background thread drives for each database: its relays, or what nudges a queue.
 
     ``has_connection`` if it uses the thread's connection, and closes it when it is idle.
     """
@@ -62,8 +63,8 @@ class Runner(Protocol):
     def talking(self) -> threading.Lock | None:
         """Held by a thread of its own, if it has one, while that talks to somebody."""
 
-    def wake(self) -> None:
-        """Take notice of new events. Callable from any thread."""
+    def wake(self, destination: str | None = None) -> None:
+        """Take notice of new events for one destination, or all. Callable from any thread."""
 
     def step(self) -> float | None:
         """Do what can be done now; return in how many seconds to come again, None at the end."""
@@ -92,8 +93,8 @@ class Background:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wanted: set[str] = set()
-        # Those woken before they were made.
-        self._called: set[str] = set()
+        # Those woken before they were made, with the destination.
+        self._called: set[tuple[str, str | None]] = set()
         self._runners: dict[str, Runner | None] = {}
         self._give_up_at = 0.0
         self._active_at = time.monotonic()
@@ -111,18 +112,18 @@ class Background:
         self._buffer.put(entry, using)
         self._start()
 
-    def wake(self, using: str) -> None:
-        """Wake the runner of a database, which is made if need be."""
+    def wake(self, using: str, destination: str | None) -> None:
+        """Wake the runner of a database, which is made if need be, for a destination or all."""
         with self._lock:
             self._wanted.add(using)
             runner = self._runners.get(using)
             if runner is None:
-                self._called.add(using)
+                self._called.add((using, destination))
         self._start()
         if runner is None:
             self._bell.ring()
         else:
-            runner.wake()
+            runner.wake(destination)
 
     def _start(self) -> None:
         if self._thread is not None and self._thread.is_alive():
@@ -160,18 +161,30 @@ class Background:
         for using in new:
             self._runners[using] = self._made(using)
         waits = [min(wait, self._idle_seconds)]
-        for using, runner in self._runners.items():
-            if runner is not None:
-                if using in written or using in called:
-                    runner.wake()
-                waits.append(_FOREVER if (more := runner.step()) is None else more)
-        self._close_idle(written)
+        self._call(written | called)
+        failures = []
+        for runner in filter(None, self._runners.values()):
+            try:
+                more = runner.step()
+            except Exception as error:
+                failures.append(error)
+            else:
+                waits.append(_FOREVER if more is None else more)
+        self._close_idle(is_active=bool(written))
         self._raw = [each.connection for each in connections.all(initialized_only=True)]
+        if failures:
+            raise failures[0]
         return min(waits)
 
-    def _close_idle(self, written: set[str]) -> None:
+    def _call(self, new: AbstractSet[tuple[str, str | None]]) -> None:
+        for using, destination in new:
+            runner = self._runners.get(using)
+            if runner is not None:
+                runner.wake(destination)
+
+    def _close_idle(self, *, is_active: bool) -> None:
         now = time.monotonic()
-        if written:
+        if is_active:
             self._active_at = now
         elif now - self._active_at > self._idle_seconds:
             for connection in connections.all(initialized_only=True):
@@ -210,8 +223,7 @@ class Background:
             runner.stop()
         while True:
             with self._talking:
-                for using in self._buffer.drain() & runners.keys():
-                    runners[using].wake()
+                self._call(self._buffer.drain())
                 waits = {using: runner.step() for using, runner in runners.items()}
             for using in [each for each, wait in waits.items() if wait is None]:
                 runners.pop(using).close()
@@ -325,14 +337,15 @@ def drain(**_: Any) -> None:
     _present().stop()
 
 
-def wake(using: str) -> None:
+def wake(using: str, destination: str | None) -> None:
     """
     Wake the runner of one database, starting the thread if need be; where none runs do nothing.
 
     :param using: the database's alias
+    :param destination: the name of where its new events go; None if that may be anywhere
     """
     if can_run():
-        _present().wake(using)
+        _present().wake(using, destination)
     elif is_threadless():
         _warn_of_threadless()
 

@@ -22,6 +22,8 @@ from tests.outbox.workers import Workers
 pytestmark = pytest.mark.django_db(transaction=True)
 BOTH = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 LINGER = 0.05
+#: What a step says that was written: the database, and where it goes.
+HERE = ("default", "default")
 
 
 class Time:
@@ -65,10 +67,10 @@ def test_an_event_waits_a_moment_for_others(buffer: Buffer, time: Time) -> None:
     first = fill(buffer, "HOME")
     time.now += 0.03
     second = fill(buffer, "LAND")
-    wait, aliases = buffer.step()
-    assert (wait, aliases, written()) == (pytest.approx(0.02), set(), [])
+    wait, written_to = buffer.step()
+    assert (wait, written_to, written()) == (pytest.approx(0.02), set(), [])
     time.now += 0.02
-    assert buffer.step() == (5.0, {"default"})
+    assert buffer.step() == (5.0, {HERE})
     assert written() == first + second
     assert len(buffer) == 0
     assert buffer.step() == (5.0, set())
@@ -88,8 +90,8 @@ def test_five_hundred_are_written_at_once_and_in_few_statements(buffer: Buffer, 
     assert buffer.step() == (pytest.approx(LINGER), set())
     fill(buffer, *["HOME"] * 701)
     with CaptureQueriesContext(connection) as queries:
-        wait, aliases = buffer.step()
-    assert (wait, aliases) == (pytest.approx(LINGER), {"default"})
+        wait, written_to = buffer.step()
+    assert (wait, written_to) == (pytest.approx(LINGER), {HERE})
     assert len(written()) == 1000
     inserts = [each for each in queries if each["sql"].startswith("INSERT")]
     # Django 5.2 passes 999 parameters to SQLite at a time, and so writes 500 rows in eight pieces.
@@ -153,8 +155,8 @@ def test_what_could_not_be_written_stays_and_is_tried_again(buffer: Buffer, time
         waits = []
         with without_table():
             for _ in range(5):
-                wait, aliases = buffer.step()
-                assert aliases == set()
+                wait, written_to = buffer.step()
+                assert written_to == set()
                 # Not earlier, whatever comes in the meantime.
                 assert buffer.step() == (wait, set())
                 waits.append(wait)
@@ -165,7 +167,7 @@ def test_what_could_not_be_written_stays_and_is_tried_again(buffer: Buffer, time
         later = fill(buffer, "HOME")
         assert drops.told == []
     time.now += 5
-    assert buffer.step() == (5.0, {"default"})
+    assert buffer.step() == (5.0, {HERE})
     assert written() == first + later
     assert drops.text.count("Buffered events could not be written; they stay in memory") == 6
     # And from the beginning, next time.
@@ -199,7 +201,7 @@ def refusing_home() -> Iterator[None]:
 def test_a_row_that_the_database_refuses_blocks_no_others(buffer: Buffer) -> None:
     with refusing_home(), dropped() as drops:
         first, _, second, _ = fill(buffer, "LAND", "HOME", "LAND", "HOME")
-        assert buffer.drain() == {"default"}
+        assert buffer.drain() == {HERE}
     assert written() == [first, second]
     assert drops.told == [("HOME", "database", "the database refuses its row")] * 2
     assert len(buffer) == 0
@@ -211,7 +213,7 @@ def test_a_row_that_breaks_a_rule_of_the_table_is_told(buffer: Buffer) -> None:
     buffer.put(bad, "default")
     (second,) = fill(buffer, "HOME")
     with dropped() as drops:
-        assert buffer.drain() == {"default"}
+        assert buffer.drain() == {HERE}
     assert written() == [first, second]
     assert drops.told == [("HOME", "database", "the database refuses its row")]
 
@@ -222,7 +224,7 @@ def test_an_event_that_is_known_already_is_no_matter(buffer: Buffer) -> None:
     buffer.put(same, "default")
     buffer.drain()
     buffer.put(same, "default")
-    assert buffer.drain() == {"default"}
+    assert buffer.drain() == {HERE}
     assert written() == [same.event_id]
 
 
@@ -255,7 +257,7 @@ def test_each_database_gets_its_own(buffer: Buffer, time: Time) -> None:
     there = fill(buffer, "HOME", using="other")
     here += fill(buffer, "HOME")
     time.now += LINGER
-    assert buffer.step() == (5.0, {"default", "other"})
+    assert buffer.step() == (5.0, {("default", "default"), ("other", "default")})
     assert (written(), written("other")) == (here, there)
 
 
@@ -317,7 +319,7 @@ def test_a_failure_that_nobody_foresaw_loses_nothing(buffer: Buffer, time: Time)
         with at_each("INSERT", break_down):
             assert buffer.step() == (0.5, set())
         later = fill(buffer, "HOME")
-        assert buffer.drain() == {"default"}
+        assert buffer.drain() == {HERE}
     assert written() == first + later
     assert drops.told == []
     assert "of a tool that watches statements" in drops.text
@@ -332,7 +334,7 @@ def test_what_was_written_is_not_written_again_when_counting_failed(time: Time) 
         editor.alter_db_table(models.Gate, table, "moloco_rmp_gate_away")
     try:
         with dropped() as drops:
-            assert buffer.drain() == {"default"}
+            assert buffer.drain() == {HERE}
     finally:
         with connection.schema_editor() as editor:
             editor.alter_db_table(models.Gate, "moloco_rmp_gate_away", table)

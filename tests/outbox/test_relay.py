@@ -116,7 +116,7 @@ def test_a_delivered_event_is_signalled(relay: Relay, listen: Listen) -> None:
     heard = listen(signals.event_delivered)
     record("order-1", keeps_id=True)
     relay.run(until_empty=True)
-    assert heard == [{"sender": "ADD_TO_CART", "event_id": "order-1"}]
+    assert heard == [{"sender": "ADD_TO_CART", "event_id": "order-1", "destination": "default"}]
 
 
 def test_a_broken_receiver_does_not_concern_the_relay(
@@ -218,6 +218,7 @@ def test_a_refused_event_is_kept_with_the_vendors_message(
         {
             "sender": "ADD_TO_CART",
             "event_id": "bad",
+            "destination": "default",
             "status": status,
             "message": "items[0].id: unknown",
         }

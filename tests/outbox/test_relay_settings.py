@@ -8,9 +8,10 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from django_moloco_rmp.database import DatabaseNow
+from django_moloco_rmp.fleet import fleet_from_settings
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import Outbox
-from django_moloco_rmp.relay import Tally, relay_from_settings
+from django_moloco_rmp.relay import Tally
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.http_server import Request
 from tests.outbox.relays import PATIENCE, HoldingServer, WatchedServer, running
@@ -23,7 +24,7 @@ REQUIRED = {"PLATFORM_ID": "SHOP_TEST", "API_KEY": "test-key"}
 def test_it_posts_to_the_platform_with_the_key(settings: Any, sandbox: SandboxServer) -> None:
     settings.MOLOCO_RMP = {**REQUIRED, "BASE_URL": sandbox.url}
     record("cart-1")
-    assert relay_from_settings("default").run(until_empty=True) == Tally(delivered=1)
+    assert fleet_from_settings("default").run(until_empty=True) == Tally(delivered=1)
     assert [call["status"] for call in sandbox.events()] == [200]
 
 
@@ -32,14 +33,14 @@ def test_a_relay_made_later_has_the_settings_of_then(settings: Any) -> None:
     with SandboxServer("OTHER", "other-key") as sandbox:
         settings.MOLOCO_RMP = {**REQUIRED, "BASE_URL": sandbox.url}
         record_many(1)
-        assert relay_from_settings("default").run(until_empty=True) == Tally(rescheduled=1)
+        assert fleet_from_settings("default").run(until_empty=True) == Tally(rescheduled=1)
         settings.MOLOCO_RMP = {
             "PLATFORM_ID": "OTHER",
             "API_KEY": "other-key",
             "BASE_URL": sandbox.url,
         }
         # What was refused the key before is sent at once as well, as the key is another.
-        assert relay_from_settings("default").run(until_empty=True) == Tally(delivered=1)
+        assert fleet_from_settings("default").run(until_empty=True) == Tally(delivered=1)
 
 
 @pytest.mark.django_db(databases=["default", "other"])
@@ -47,7 +48,7 @@ def test_it_works_on_the_database_it_is_asked_for(settings: Any, sandbox: Sandbo
     settings.MOLOCO_RMP = {**REQUIRED, "BASE_URL": sandbox.url}
     record("here")
     record("there", using="other")
-    relay_from_settings("other").run(until_empty=True)
+    fleet_from_settings("other").run(until_empty=True)
     assert [call["body"]["id"] for call in sandbox.events()] == ["there"]
     assert (Outbox("default").pending(), Outbox("other").pending()) == (1, 0)
 
@@ -57,7 +58,7 @@ def test_batches_are_as_large_as_set(settings: Any) -> None:
     record_many(8)
     with HoldingServer() as server:
         settings.MOLOCO_RMP = {**REQUIRED, "BASE_URL": server.url, "BATCH_SIZE": 4}
-        relay = relay_from_settings("default")
+        relay = fleet_from_settings("default")
         with running(relay, until_empty=True) as thread:
             server.wait_for(4)
             assert OutboxEvent.objects.exclude(lease_token="").count() == 4
@@ -76,7 +77,7 @@ def test_a_lease_lasts_as_long_as_set(settings: Any) -> None:
     record("cart-1")
     with WatchedServer(watch) as server:
         settings.MOLOCO_RMP = {**REQUIRED, "BASE_URL": server.url, "LEASE": 77}
-        relay_from_settings("default").run(until_empty=True)
+        fleet_from_settings("default").run(until_empty=True)
     assert leases == [pytest.approx(77, abs=5)]
 
 
@@ -86,7 +87,7 @@ def test_as_many_are_sent_at_once_as_set(settings: Any, concurrency: int) -> Non
     record_many(10)
     with HoldingServer() as server:
         settings.MOLOCO_RMP = {**REQUIRED, "BASE_URL": server.url, "CONCURRENCY": concurrency}
-        relay = relay_from_settings("default")
+        relay = fleet_from_settings("default")
         with running(relay, max_events=10) as thread:
             server.wait_for(concurrency)
             server.answering.set()
@@ -100,7 +101,7 @@ def test_it_waits_for_an_answer_as_long_as_set(settings: Any, sandbox: SandboxSe
     settings.MOLOCO_RMP = {**REQUIRED, "BASE_URL": sandbox.url, "TIMEOUT": (5, 0.1)}
     sandbox.fault({"delay": 600})
     record("cart-1")
-    assert relay_from_settings("default").run(until_empty=True) == Tally(rescheduled=1)
+    assert fleet_from_settings("default").run(until_empty=True) == Tally(rescheduled=1)
     assert "read timeout=0.1" in OutboxEvent.objects.get().last_error
 
 
@@ -115,7 +116,7 @@ def test_finished_events_are_kept_as_long_as_set(settings: Any, sandbox: Sandbox
     for state in (OutboxEvent.State.SENT, OutboxEvent.State.REJECTED):
         for days in (1, 3, 5):
             record_many(1, state=state, finished_at=DatabaseNow() - days * DAY)
-    relay_from_settings("default").run(until_empty=True)
+    fleet_from_settings("default").run(until_empty=True)
     left = OutboxEvent.objects.order_by("state").values_list("state", flat=True)
     assert list(left) == [1, 2, 2]
 
@@ -134,5 +135,5 @@ def test_finished_events_are_kept_as_long_as_set(settings: Any, sandbox: Sandbox
 def test_an_impossible_address_is_named(settings: Any, values: dict[str, Any], named: str) -> None:
     settings.MOLOCO_RMP = {"API_KEY": "secret-key", **values}
     with pytest.raises(ImproperlyConfigured, match=rf"^MOLOCO_RMP.*({named})") as raised:
-        relay_from_settings("default")
+        fleet_from_settings("default")
     assert "secret-key" not in str(raised.value)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_moloco_rmp import signals
-from django_moloco_rmp.models import OutboxEvent
+from django_moloco_rmp.models import Gate, OutboxEvent
 from django_moloco_rmp.outbox import Outbox
 from django_moloco_rmp.relay import Tally
 from django_moloco_rmp.sandbox import SandboxServer
@@ -53,6 +56,51 @@ def test_a_relay_stopped_before_it_runs_takes_nothing(sandbox: SandboxServer) ->
         relay.stop()
         assert relay.run() == Tally()
     assert OutboxEvent.objects.get().attempts == 0
+
+
+def test_a_closed_relay_begins_nothing_more() -> None:
+    record_many(3)
+    with HoldingServer() as server, relay_to(server.url, concurrency=1) as relay:
+        relay.begin()
+        relay.step()
+        server.wait_for(1)
+        relay.close()
+        server.answering.set()
+        wait_until(lambda: "moloco-sender" not in [each.name for each in threading.enumerate()])
+    assert len(server.requests) == 1
+    assert OutboxEvent.objects.exclude(lease_token="").count() == 3
+
+
+def test_a_relay_at_its_end_has_no_more_to_say_until_it_begins_anew(
+    sandbox: SandboxServer,
+) -> None:
+    record("cart-1")
+    with relay_to(sandbox.url) as relay:
+        assert relay.run(until_empty=True) == Tally(delivered=1)
+        with CaptureQueriesContext(connection) as queries:
+            assert relay.step() is None
+        assert len(queries) == 0
+        seen = Gate.objects.get().relay_seen_at
+        assert relay.run(until_empty=True) == Tally(delivered=1)
+        assert Gate.objects.get().relay_seen_at > seen
+
+
+class Overgrown(Outbox):
+    """Has more that is old than anybody could delete."""
+
+    def prune(self, **ages: object) -> Iterator[int]:
+        while True:
+            yield 1000
+
+
+def test_what_is_old_holds_up_nothing(sandbox: SandboxServer) -> None:
+    with relay_to(sandbox.url, outbox=Overgrown("default")) as relay:
+        relay.begin()
+        assert relay.step() is not None
+        record("cart-1")
+        relay.wake()
+        wait_until(lambda: (relay.step(), relay.tally.delivered == 1)[1])
+        relay.close()
 
 
 def test_an_idle_relay_stops_at_once(sandbox: SandboxServer) -> None:

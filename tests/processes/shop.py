@@ -51,10 +51,17 @@ class Shop:
         self._atomic: Any = None
 
     def emit(
-        self, event_type: str = "ADD_TO_CART", count: str = "1", using: str = "default"
+        self,
+        event_type: str = "ADD_TO_CART",
+        count: str = "1",
+        using: str = "default",
+        destination: str | None = None,
     ) -> list[str | None]:
         """Report events; return their ids."""
-        return [track(event_type, LAMP, shopper=SHOPPER, using=using) for _ in range(int(count))]
+        return [
+            track(event_type, LAMP, shopper=SHOPPER, using=using, destination=destination)
+            for _ in range(int(count))
+        ]
 
     def sell(self, count: str) -> list[Any]:
         """Report orders, each in a transaction of its own; return ids, and seconds each took."""

@@ -128,9 +128,25 @@ def test_a_task_queue_that_cannot_be_used_holds_up_no_event(settings: Any) -> No
     background = Background()
     background.put(Entry.of(event("one")), "default", wakes=True)
     wait_until(lambda: written() == ["one"])
-    background.wake("default")
+    background.wake("default", "default")
     background.put(Entry.of(event("two")), "default", wakes=True)
     wait_until(lambda: written() == ["one", "two"])
+    background.stop()
+
+
+@needs_tasks
+def test_a_queue_is_told_of_what_was_written(settings: Any) -> None:
+    settings.MOLOCO_RMP = {**settings.MOLOCO_RMP, "RELAY": "tasks"}
+    settings.TASKS = {"default": {"BACKEND": "tests.runners.backends.Noting"}}
+    from tests.runners.backends import Noting  # noqa: PLC0415
+
+    Noting.begin()
+    Noting.may_go_on.set()
+    background = Background()
+    background.put(Entry.of(event("one")), "default", wakes=True)
+    wait_until(lambda: Noting.noted == ["default"])
+    background.put(Entry.of(event("two")), "other", wakes=True)
+    wait_until(lambda: Noting.noted == ["default", "other"])
     background.stop()
 
 
@@ -142,10 +158,10 @@ def test_a_queue_is_told_of_the_only_event_of_a_process(settings: Any) -> None:
 
     Noting.begin()
     background = Background()
-    background.wake("other")
+    background.wake("other", "default")
     assert Noting.is_made.wait(PATIENCE)
     # The thread is busy until after the end has begun.
-    background.wake("default")
+    background.wake("default", "default")
     end = threading.Thread(target=background.stop)
     end.start()
     wait_until(lambda: background.has_ended)

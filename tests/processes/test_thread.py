@@ -17,6 +17,7 @@ from django_moloco_rmp.outbox import Entry
 from django_moloco_rmp.runners.thread import Background
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.integration.visits import configured
+from tests.outbox.relays import HoldingServer
 from tests.outbox.samples import event, make_due, record
 from tests.processes.children import PATIENCE, Shop, manage, wait_until
 
@@ -49,6 +50,24 @@ def test_it_starts_with_the_first_commit_and_sends_at_once(sandbox: SandboxServe
         views = shop("emit", "PAGE_VIEW", "3")
         assert sorted(received(sandbox, 4)) == sorted(order + views)
         assert shop("threads").count(THREAD) == 1
+
+
+def test_a_destination_that_hangs_holds_up_no_other(sandbox: SandboxServer) -> None:
+    entry = {"PLATFORM_ID": "SHOP_TEST", "API_KEY": "test-key"}
+    with HoldingServer() as down:
+        entries = {"fr": {**entry, "BASE_URL": sandbox.url}}
+        with Shop(BASE_URL=down.url, DESTINATIONS=entries, CONCURRENCY=2) as shop:
+            shop("emit", "PURCHASE", "9")
+            down.wait_for(2)
+            # In the shop's own transaction, and by way of the buffer.
+            sent = shop("emit", "PURCHASE", "2", "default", "fr")
+            sent += shop("emit", "HOME", "2", "default", "fr")
+            assert sorted(received(sandbox, 4)) == sorted(sent)
+            assert shop("threads").count(THREAD) == 1
+            assert len(down.requests) == 2
+            down.answering.set()
+            down.wait_for(7)
+    assert len(sandbox.events()) == 4
 
 
 @pytest.mark.parametrize("runner", ["command", "off"])
@@ -181,7 +200,7 @@ def test_a_failure_that_nobody_foresaw_does_not_end_it(
         return execute(*arguments)
 
     with configured(BASE_URL=sandbox.url), running(watch) as background:
-        background.wake("default")
+        background.wake("default", "default")
         assert received(sandbox, 1) == ["cart-1"]
     assert "of a tool that watches statements" in caplog.text
     assert "failed in an unforeseen way, and goes on" in caplog.text
@@ -190,7 +209,7 @@ def test_a_failure_that_nobody_foresaw_does_not_end_it(
 def test_it_may_be_stopped_before_it_has_begun() -> None:
     background = Background()
     background.stop()
-    background.wake("default")
+    background.wake("default", "default")
     assert THREAD not in [[each.name, each.daemon] for each in threading.enumerate()]
 
 

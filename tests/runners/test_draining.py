@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import django
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
@@ -18,8 +19,9 @@ from django_moloco_rmp.runners import celery as celery_runner
 from django_moloco_rmp.runners.draining import drain_outbox
 from django_moloco_rmp.sandbox import SandboxServer
 from tests import settings as suite
+from tests.outbox.relays import HoldingServer
 from tests.outbox.samples import record
-from tests.processes.children import target, wait_until
+from tests.processes.children import PATIENCE, target, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -71,6 +73,48 @@ def test_it_sends_from_the_outbox_it_is_told(sandbox: SandboxServer) -> None:
     with sending_to(sandbox):
         drain_outbox("other")
     assert [each["body"]["id"] for each in sandbox.events()] == ["there"]
+
+
+def test_a_destination_that_hangs_holds_up_no_other(sandbox: SandboxServer) -> None:
+    entry = {"PLATFORM_ID": "SHOP_TEST", "API_KEY": "test-key"}
+    with HoldingServer() as down:
+        urls = {"down": down.url, "up": sandbox.url}
+        entries = {name: {**entry, "BASE_URL": url} for name, url in urls.items()}
+        with override_settings(MOLOCO_RMP={"DESTINATIONS": entries}):
+            # All have left a sign of life: the drain is called for by the one alone.
+            drain_outbox(None)
+            record("slow", to="down")
+            with ThreadPoolExecutor(1) as threads:
+                drain = threads.submit(drained)
+                down.wait_for(1)
+                record("fast", to="up")
+                assert sandbox.wait_for(1, PATIENCE)
+                assert not drain.done()
+                down.answering.set()
+                drain.result(PATIENCE)
+    assert not OutboxEvent.objects.exists()
+
+
+def drained() -> None:
+    try:
+        drain_outbox(None)
+    finally:
+        connections.close_all()
+
+
+def test_of_several_destinations_none_is_served_if_none_calls_for_it(
+    sandbox: SandboxServer,
+) -> None:
+    entry = {"PLATFORM_ID": "SHOP_TEST", "API_KEY": "test-key", "BASE_URL": sandbox.url}
+    with override_settings(MOLOCO_RMP={"DESTINATIONS": {"de": entry, "fr": entry}}):
+        drain_outbox(None)
+        with CaptureQueriesContext(connection) as queries:
+            drain_outbox(None)
+        # Of each whether anything is due, and whether it was seen.
+        assert len(queries) == 4
+        record("a", to="fr")
+        drain_outbox(None)
+    assert [each["body"]["id"] for each in sandbox.events()] == ["a"]
 
 
 def test_a_shop_that_reports_nothing_sends_nothing(sandbox: SandboxServer) -> None:

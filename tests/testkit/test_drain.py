@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
-from django.test import TestCase, TransactionTestCase
+from django.test import TestCase, TransactionTestCase, override_settings
 
-from django_moloco_rmp import atrack, track
-from django_moloco_rmp.models import OutboxEvent
+from django_moloco_rmp import InvalidEventError, atrack, track
+from django_moloco_rmp.models import Gate, OutboxEvent
 from django_moloco_rmp.testing import SandboxServer, Tally, drain
 from tests.integration.visits import configured
 
@@ -47,6 +48,27 @@ class InAShopsTestCase(TestCase):
             sandbox.fault({"status": 503})
             assert drain(sandbox) == Tally(rescheduled=1)
         assert OutboxEvent.objects.count() == 2
+
+    def test_what_is_for_one_of_several_destinations_is_sent_alone(self) -> None:
+        entry = {"PLATFORM_ID": "SHOP", "API_KEY": "k", "BASE_URL": "http://127.0.0.1:9"}
+        several = configured(DESTINATIONS={"de": entry, "fr": entry})
+        with several, SandboxServer() as sandbox:
+            for name in ("default", "de", "fr"):
+                track("HOME", event_id=name, shopper=ADA, destination=name)
+            assert drain(sandbox, destination="fr") == Tally(delivered=1)
+            assert [call["body"]["id"] for call in sandbox.events()] == ["fr"]
+            with pytest.raises(InvalidEventError, match="Use one of default, de, fr"):
+                drain(sandbox, destination="it")
+            assert drain(sandbox) == Tally(delivered=2)
+
+    def test_where_there_are_entries_alone_no_other_is_made(self) -> None:
+        entries = {"de": {"PLATFORM_ID": "SHOP", "API_KEY": "k"}}
+        with override_settings(MOLOCO_RMP={"DESTINATIONS": entries}), SandboxServer() as sandbox:
+            track("HOME", shopper=ADA)
+            # The sandbox knows no such platform; then the right one is tried at once.
+            assert drain(sandbox.url) == Tally(rescheduled=1)
+            assert drain(sandbox) == Tally(delivered=1)
+            assert list(Gate.objects.values_list("name", flat=True)) == ["de"]
 
     def test_another_database_has_an_outbox_of_its_own(self) -> None:
         track("HOME", shopper=ADA, using="other")
