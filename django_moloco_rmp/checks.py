@@ -18,8 +18,8 @@ from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 from django.views import View
 
-from django_moloco_rmp.client import endpoint
-from django_moloco_rmp.conf import NAME, Settings, get_settings, problems
+from django_moloco_rmp.conf import NAME, Destination, Settings, get_settings, problems
+from django_moloco_rmp.endpoints import endpoint
 from django_moloco_rmp.pages import placeholders, template_of
 from django_moloco_rmp.runners.thread import RUNNERS, is_threadless
 
@@ -57,31 +57,36 @@ def check_settings(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
     settings = _settings()
     if settings is None or not settings.enabled:
         return found
+    for destination in settings.destinations.values():
+        found += _address_faults(destination)
+    return found
+
+
+def _address_faults(destination: Destination) -> Iterator[CheckMessage]:
     try:
         url = endpoint(
-            settings.platform_id,
-            platform_name=settings.platform_name,
-            domain_suffix=settings.domain_suffix,
-            base_url=settings.base_url,
+            destination.platform_id,
+            platform_name=destination.platform_name,
+            domain_suffix=destination.domain_suffix,
+            base_url=destination.base_url,
         )
     except ValueError as error:
         hint = (
             "Compare PLATFORM_ID, PLATFORM_NAME, DOMAIN_SUFFIX and BASE_URL with what Moloco gave."
         )
-        return [
-            *found,
-            Error(f"{NAME} gives no address to send to: {error}.", hint=hint, id="moloco_rmp.E005"),
-        ]
+        yield Error(
+            f"{destination.path} gives no address to send to: {error}.",
+            hint=hint,
+            id="moloco_rmp.E005",
+        )
+        return
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
-        found.append(
-            CheckWarning(
-                f"{NAME}['BASE_URL'] is an address without encryption.",
-                hint="Use https://, or anybody on the way can read the API key.",
-                id="moloco_rmp.W005",
-            )
+        yield CheckWarning(
+            f"{destination.path}['BASE_URL'] is an address without encryption.",
+            hint="Use https://, or anybody on the way can read the API key.",
+            id="moloco_rmp.W005",
         )
-    return found
 
 
 def check_pages(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:

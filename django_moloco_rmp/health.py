@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections, transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, JsonResponse
 from django.views.decorators.http import require_safe
 
 from django_moloco_rmp.backlog import Backlog
-from django_moloco_rmp.conf import Settings, get_settings
+from django_moloco_rmp.conf import DEFAULT, Settings, get_settings
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.outbox import default_alias
 from django_moloco_rmp.protocol import SECOND, Reason, State
@@ -55,14 +55,15 @@ def _is_beyond(seconds: float, limit: int | None) -> bool:
     return limit is not None and seconds > limit
 
 
-def read_vitals(using: str) -> Vitals:
+def read_vitals(using: str, destination: str = DEFAULT) -> Vitals:
     """
-    Return the signs of life of one database's destination.
+    Return the signs of life of a destination in one database.
 
     :param using: the database's alias
+    :param destination: its name
     :raises django.db.Error: the database failed
     """
-    gate = Gate(using)
+    gate = Gate(using, destination)
     held = gate.look()
     rate = held.pace.raised(held.now).rate
     seen_at = gate.noted()["relay_seen_at"]
@@ -74,7 +75,7 @@ def read_vitals(using: str) -> Vitals:
         state=held.circuit.state,
         reason=held.circuit.reason,
         since=ago(held.circuit.changed_at),
-        oldest_due=Backlog(using).longest_due(),
+        oldest_due=Backlog(using, destination).longest_due(),
         silence=ago(seen_at),
         adapted_rate=None if rate is None else rate / 1000,
     )
@@ -94,25 +95,40 @@ def health(request: HttpRequest, using: str | None = None) -> HttpResponse:
     """
     Answer 200 while events flow, else 503, with the reasons as JSON.
 
-    It tells neither secrets nor anything of shoppers.
+    It tells neither secrets nor anything of shoppers. Where there are several destinations, each
+    has its figures and reasons under its name, and ``?destination=`` asks for one alone.
 
     :param using: alias of the outbox's database, if it is not the one that events go to by default
     """
+    alias = using or default_alias()
+    wanted = request.GET.get("destination")
     try:
-        vitals = read_vitals(using or default_alias())
-        troubles = vitals.troubles(get_settings())
+        limits = get_settings()
+        if wanted is not None and wanted not in limits.destinations:
+            return HttpResponseNotFound()
+        names = limits.destinations if wanted is None else [wanted]
+        vitals = {name: read_vitals(alias, name) for name in names}
     except Error:
         return _answer({}, ["database"])
     except ImproperlyConfigured:
         return _answer({}, ["settings"])
-    figures = {
+    troubles = {name: each.troubles(limits) for name, each in vitals.items()}
+    figures = {name: _figures(each) for name, each in vitals.items()}
+    all_troubles = sorted({each for found in troubles.values() for each in found})
+    if len(figures) == 1:
+        return _answer(next(iter(figures.values())), all_troubles)
+    by_name = {name: {"troubles": troubles[name], **figures[name]} for name in vitals}
+    return _answer({"destinations": by_name}, all_troubles)
+
+
+def _figures(vitals: Vitals) -> dict[str, object]:
+    return {
         "circuit": vitals.state.value,
         "reason": vitals.reason.value,
         "circuit_since": _rounded(vitals.since),
         "oldest_due": _rounded(vitals.oldest_due),
         "relay_seen": _rounded(vitals.silence),
     }
-    return _answer(figures, troubles)
 
 
 def _rounded(seconds: float | None) -> float | None:

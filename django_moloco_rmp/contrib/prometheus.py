@@ -21,6 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from django_moloco_rmp import signals
 from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.choices import EventType
+from django_moloco_rmp.conf import named_destinations
 from django_moloco_rmp.counts import DELIVERED, DROPPED, REJECTED, RETRIED, Counts
 from django_moloco_rmp.exceptions import DeliveryError
 from django_moloco_rmp.health import Vitals, read_vitals
@@ -40,8 +41,8 @@ _OUTCOMES = (DELIVERED, RETRIED, REJECTED, DROPPED)
 
 class MolocoCollector:
     """
-    What the database knows of one destination. Each scrape takes nine queries, whose counts end at
-    ``MOST_COUNTED``.
+    What the database knows of the destinations. Each scrape takes nine queries for each, whose
+    counts end at ``MOST_COUNTED``.
 
     It is the same whichever process is asked, so one is enough. While the database is down there is
     only ``moloco_rmp_database_up``, which is 0.
@@ -63,7 +64,8 @@ class MolocoCollector:
         using = self._using or default_alias()
         try:
             with _kept_as_found(using):
-                _fill(families, using)
+                for destination in named_destinations():
+                    _fill(families, using, destination)
         except Error:
             logger.exception("No metrics: the database failed", extra={"database": using})
             families, is_up = _families(), False
@@ -84,58 +86,72 @@ _METRICS: tuple[tuple[str, Callable[..., Metric], str, tuple[str, ...]], ...] = 
         "outbox_events",
         GaugeMetricFamily,
         f"Events in the outbox, counted up to {MOST_COUNTED}; delivered are ids kept.",
-        ("state",),
+        ("destination", "state"),
     ),
     (
         "oldest_due_seconds",
         GaugeMetricFamily,
         "How long the event that is due longest has been so; 0 if none is.",
-        (),
+        ("destination",),
     ),
-    ("circuit_state", GaugeMetricFamily, "1 for the state of the circuit.", ("state",)),
-    ("circuit_reason", GaugeMetricFamily, "1 for why the circuit is not closed.", ("reason",)),
+    (
+        "circuit_state",
+        GaugeMetricFamily,
+        "1 for the state of the circuit.",
+        ("destination", "state"),
+    ),
+    (
+        "circuit_reason",
+        GaugeMetricFamily,
+        "1 for why the circuit is not closed.",
+        ("destination", "reason"),
+    ),
     (
         "relay_silence_seconds",
         GaugeMetricFamily,
         "How long ago a relay has left a sign; +Inf if none ever has.",
-        (),
+        ("destination",),
     ),
     (
         "adapted_rate",
         GaugeMetricFamily,
         "Calls per second that throttling has left; absent if there is no such limit.",
-        (),
+        ("destination",),
     ),
     (
         "events",
         CounterMetricFamily,
         "What became of events, of all processes together.",
-        ("event_type", "outcome"),
+        ("destination", "event_type", "outcome"),
     ),
 )
 
 
-def _fill(families: dict[str, Any], using: str) -> None:
-    _add_vitals(families, read_vitals(using))
-    for state, count in Backlog(using, most_counted=MOST_COUNTED).sizes().items():
-        families["outbox_events"].add_metric([state], count.number)
+def _fill(families: dict[str, Any], using: str, destination: str) -> None:
+    def add(name: str, value: float, *labels: str) -> None:
+        families[name].add_metric([destination, *labels], value)
+
+    _add_vitals(add, read_vitals(using, destination))
+    backlog = Backlog(using, destination, most_counted=MOST_COUNTED)
+    for state, count in backlog.sizes().items():
+        add("outbox_events", count.number, state)
     # Zeros too: of a counter that appears with its first event that event would not be seen.
     zeros = {(event_type.value, outcome): 0 for event_type in EventType for outcome in _OUTCOMES}
-    for labels, number in (zeros | Counts(using).totals()).items():
-        families["events"].add_metric(labels, number)
+    for labels, number in (zeros | Counts(using, destination).totals()).items():
+        add("events", number, *labels)
 
 
-def _add_vitals(families: dict[str, Any], vitals: Vitals) -> None:
+def _add_vitals(add: Callable[..., None], vitals: Vitals) -> None:
     silence = math.inf if vitals.silence is None else vitals.silence
-    families["oldest_due_seconds"].add_metric([], vitals.oldest_due)
-    families["relay_silence_seconds"].add_metric([], silence)
+    add("oldest_due_seconds", vitals.oldest_due)
+    add("relay_silence_seconds", silence)
     for state in State:
-        families["circuit_state"].add_metric([state.value], state is vitals.state)
+        add("circuit_state", state is vitals.state, state.value)
     for reason in Reason:
         if reason:
-            families["circuit_reason"].add_metric([reason.value], reason is vitals.reason)
+            add("circuit_reason", reason is vitals.reason, reason.value)
     if vitals.adapted_rate is not None:
-        families["adapted_rate"].add_metric([], vitals.adapted_rate)
+        add("adapted_rate", vitals.adapted_rate)
 
 
 @contextmanager
@@ -164,7 +180,7 @@ def register(registry: CollectorRegistry = REGISTRY, *, using: str | None = None
     posts = Histogram(
         "moloco_rmp_post_seconds",
         "How long posts of this process took; status 2xx was accepted, none got no answer.",
-        ["status"],
+        ["destination", "status"],
         registry=registry,
         buckets=BUCKETS,
     )
@@ -175,8 +191,8 @@ def register(registry: CollectorRegistry = REGISTRY, *, using: str | None = None
         registry=registry,
     )
 
-    def observe(seconds: float, error: DeliveryError | None, **_: Any) -> None:
-        posts.labels(_status(error)).observe(seconds)
+    def observe(destination: str, seconds: float, error: DeliveryError | None, **_: Any) -> None:
+        posts.labels(destination, _status(error)).observe(seconds)
 
     def count(sender: object, reason: str, **_: Any) -> None:
         # What a shop passed by mistake must not become a time series.

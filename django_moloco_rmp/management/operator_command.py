@@ -105,6 +105,27 @@ class OperatorCommand(ExplainedCommand, ABC):
         return Progress(write, label, total, is_terminal=bool(self.stderr.isatty()))
 
 
+def add_destination(parser: CommandParser) -> None:
+    """Add ``--destination``; :func:`destinations` reads it."""
+    parser.add_argument(
+        "--destination",
+        metavar="NAME",
+        help="only this one, by its name in DESTINATIONS (default: all)",
+    )
+
+
+def destinations(options: dict[str, Any], known: Sequence[str]) -> list[str]:
+    """
+    Return the names that are meant: of ``known`` the one that was given, or all.
+
+    :raises CommandError: the given one is not known
+    """
+    name = options["destination"]
+    if name is not None and name not in known:
+        raise CommandError(f"--destination: there is no {name!r}. Known: {', '.join(known)}.")
+    return list(known) if name is None else [name]
+
+
 def add_json(parser: CommandParser) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print JSON, for a machine to read")

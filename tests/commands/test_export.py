@@ -33,6 +33,7 @@ def test_each_line_is_an_event(reject: Reject) -> None:
     assert line == {
         "event_id": "a",
         "event_type": "ADD_TO_CART",
+        "destination": "default",
         "state": "rejected",
         "attempts": 1,
         "last_status": 400,

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from django_moloco_rmp import checks
 from django_moloco_rmp.decorators import page
 from django_moloco_rmp.exceptions import InvalidEventError
+from django_moloco_rmp.fleet import fleet_from_settings
 from django_moloco_rmp.middleware import MolocoMiddleware
 from django_moloco_rmp.pages import page_of
-from django_moloco_rmp.relay import relay_from_settings
 from tests.integration import checks_urls
 
 # Django's own checks of the models ask some databases for their version.
@@ -92,6 +92,13 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
         "Compare PLATFORM_ID, PLATFORM_NAME, DOMAIN_SUFFIX and BASE_URL with what Moloco gave.",
     ),
     (
+        "E005",
+        moloco(DESTINATIONS={"de": {**REQUIRED, "BASE_URL": "https://user@host"}}),
+        "MOLOCO_RMP['DESTINATIONS']['de'] gives no address to send to: base_url must have no user"
+        " name, query or fragment.",
+        "Compare PLATFORM_ID, PLATFORM_NAME, DOMAIN_SUFFIX and BASE_URL with what Moloco gave.",
+    ),
+    (
         "E006",
         moloco(PAGES={"search": "SEARCH:{q"}),
         "MOLOCO_RMP['PAGES']['search'] is no template: expected '}' before end of string.",
@@ -155,6 +162,12 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
         "W005",
         moloco(BASE_URL="http://moloco.example"),
         "MOLOCO_RMP['BASE_URL'] is an address without encryption.",
+        "Use https://, or anybody on the way can read the API key.",
+    ),
+    (
+        "W005",
+        moloco(DESTINATIONS={"de": {**REQUIRED, "BASE_URL": "http://moloco.example"}}),
+        "MOLOCO_RMP['DESTINATIONS']['de']['BASE_URL'] is an address without encryption.",
         "Use https://, or anybody on the way can read the API key.",
     ),
 ]
@@ -266,7 +279,7 @@ def test_the_checks_find_fault_if_and_only_if_no_relay_can_start(raw: dict[str, 
     with override_settings(MOLOCO_RMP=raw):
         errors = [message for message in checks.check_settings() if message.is_serious(ERROR)]
         try:
-            relay_from_settings("default")
+            fleet_from_settings("default")
             starts = True
         except ImproperlyConfigured:
             starts = False

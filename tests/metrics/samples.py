@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connections
 
+from django_moloco_rmp.conf import DEFAULT
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.models import Gate as GateRow
@@ -26,14 +27,21 @@ def now() -> int:
     return Gate("default").look().now
 
 
-def circuit(*, failures: int = 0, since: float = 0, reason: str = "", **fields: Any) -> None:
+def circuit(
+    destination: str = DEFAULT,
+    *,
+    failures: int = 0,
+    since: float = 0,
+    reason: str = "",
+    **fields: Any,
+) -> None:
     """A circuit that has been as it is for so many seconds."""
 
     def stand(held: Held) -> None:
         at = held.now - round(since * SECOND)
         held.circuit = Circuit(failures=failures, changed_at=at, reason=Reason(reason), **fields)
 
-    Gate("default").change(stand)
+    Gate("default", destination).change(stand)
 
 
 def opened(since: float) -> None:

@@ -20,7 +20,7 @@ def main(what: str) -> None:
     config.ready(config)
     if what == "count":
         event_dropped.send_robust("SEARCH", reason="invalid", detail="")
-        event_posted.send_robust("SEARCH", seconds=0.3, error=None)
+        event_posted.send_robust("SEARCH", destination="default", seconds=0.3, error=None)
     else:
         print(guide.run("shop/metrics_of_all.py")["metrics"](None).content.decode())
 

@@ -19,57 +19,79 @@ from tests.metrics.samples import due
 if not guide.GUIDE.exists():
     pytest.skip("the guide is not part of what is tested here", allow_module_level=True)
 
+
+def counted(event_type: str, outcome: str) -> str:
+    labels = f'destination="default",event_type="{event_type}",outcome="{outcome}"'
+    return f"moloco_rmp_events_total{{{labels}}}"
+
+
 #: Series by the minute, for four hours, of a shop that is well.
 LENGTH = 240
 HEALTHY = {
     "moloco_rmp_database_up": "1+0",
-    "moloco_rmp_oldest_due_seconds": "2+0",
-    'moloco_rmp_circuit_reason{reason="configuration"}': "0+0",
-    'moloco_rmp_circuit_reason{reason="rejections"}': "0+0",
-    'moloco_rmp_circuit_reason{reason="server"}': "0+0",
-    'moloco_rmp_circuit_state{state="closed"}': "1+0",
-    'moloco_rmp_circuit_state{state="open"}': "0+0",
-    'moloco_rmp_circuit_state{state="paused"}': "0+0",
-    "moloco_rmp_relay_silence_seconds": "5+0",
-    'moloco_rmp_outbox_events{state="due"}': "3+0",
-    'moloco_rmp_events_total{event_type="HOME",outcome="delivered"}': "0+9",
-    'moloco_rmp_events_total{event_type="HOME",outcome="rejected"}': "0+0",
+    'moloco_rmp_oldest_due_seconds{destination="default"}': "2+0",
+    'moloco_rmp_circuit_reason{destination="default",reason="configuration"}': "0+0",
+    'moloco_rmp_circuit_reason{destination="default",reason="rejections"}': "0+0",
+    'moloco_rmp_circuit_reason{destination="default",reason="server"}': "0+0",
+    'moloco_rmp_circuit_state{destination="default",state="closed"}': "1+0",
+    'moloco_rmp_circuit_state{destination="default",state="open"}': "0+0",
+    'moloco_rmp_circuit_state{destination="default",state="paused"}': "0+0",
+    'moloco_rmp_relay_silence_seconds{destination="default"}': "5+0",
+    'moloco_rmp_outbox_events{destination="default",state="due"}': "3+0",
+    counted("HOME", "delivered"): "0+9",
+    counted("HOME", "rejected"): "0+0",
     'moloco_rmp_dropped_total{event_type="HOME",reason="bot"}': "0+5",
     'moloco_rmp_dropped_total{event_type="HOME",reason="invalid"}': "0+0",
-    'moloco_rmp_post_seconds_bucket{status="2xx",le="0.5"}': "0+9",
-    'moloco_rmp_post_seconds_bucket{status="2xx",le="5.0"}': "0+9",
-    'moloco_rmp_post_seconds_bucket{status="2xx",le="10.0"}': "0+9",
-    'moloco_rmp_post_seconds_bucket{status="2xx",le="+Inf"}': "0+9",
+    'moloco_rmp_post_seconds_bucket{destination="default",status="2xx",le="0.5"}': "0+9",
+    'moloco_rmp_post_seconds_bucket{destination="default",status="2xx",le="5.0"}': "0+9",
+    'moloco_rmp_post_seconds_bucket{destination="default",status="2xx",le="10.0"}': "0+9",
+    'moloco_rmp_post_seconds_bucket{destination="default",status="2xx",le="+Inf"}': "0+9",
 }
+HERE = {"destination": "default"}
 #: What is otherwise in each trouble, a minute at which it is not told yet and one at which it is,
 #: and with which labels.
 TROUBLES: dict[str, tuple[dict[str, str], int | None, int, dict[str, str]]] = {
-    "MolocoEventsWait": ({"moloco_rmp_oldest_due_seconds": "0+60"}, 20, 21, {}),
+    "MolocoEventsWait": (
+        {'moloco_rmp_oldest_due_seconds{destination="default"}': "0+60"},
+        20,
+        21,
+        HERE,
+    ),
     "MolocoRefusesOurSettings": (
-        {'moloco_rmp_circuit_reason{reason="configuration"}': "1+0"},
+        {'moloco_rmp_circuit_reason{destination="default",reason="configuration"}': "1+0"},
         None,
         0,
-        {},
+        HERE,
     ),
     "MolocoRefusesAllEvents": (
-        {'moloco_rmp_circuit_reason{reason="rejections"}': "1+0"},
+        {'moloco_rmp_circuit_reason{destination="default",reason="rejections"}': "1+0"},
         None,
         0,
-        {},
+        HERE,
     ),
-    "MolocoStopped": ({'moloco_rmp_circuit_state{state="paused"}': "1+0"}, 29, 30, {}),
-    "MolocoNoRelay": ({"moloco_rmp_relay_silence_seconds": "0+60"}, 7, 8, {}),
+    "MolocoStopped": (
+        {'moloco_rmp_circuit_state{destination="default",state="paused"}': "1+0"},
+        29,
+        30,
+        HERE,
+    ),
+    "MolocoNoRelay": (
+        {'moloco_rmp_relay_silence_seconds{destination="default"}': "0+60"},
+        7,
+        8,
+        HERE,
+    ),
     "MolocoRejections": (
-        {'moloco_rmp_events_total{event_type="HOME",outcome="rejected"}': "0+1"},
+        {counted("HOME", "rejected"): "0+1"},
         0,
         1,
-        {"event_type": "HOME"},
+        {**HERE, "event_type": "HOME"},
     ),
     "MolocoNothingDelivered": (
-        {'moloco_rmp_events_total{event_type="HOME",outcome="delivered"}': "0+9x60 540+0"},
+        {counted("HOME", "delivered"): "0+9x60 540+0"},
         60 + 118,
         60 + 121,
-        {},
+        HERE,
     ),
     "MolocoDrops": (
         {'moloco_rmp_dropped_total{event_type="HOME",reason="invalid"}': "0+1"},
@@ -79,12 +101,12 @@ TROUBLES: dict[str, tuple[dict[str, str], int | None, int, dict[str, str]]] = {
     ),
     "MolocoSlow": (
         {
-            'moloco_rmp_post_seconds_bucket{status="2xx",le="0.5"}': "0+0",
-            'moloco_rmp_post_seconds_bucket{status="2xx",le="5.0"}': "0+0",
+            'moloco_rmp_post_seconds_bucket{destination="default",status="2xx",le="0.5"}': "0+0",
+            'moloco_rmp_post_seconds_bucket{destination="default",status="2xx",le="5.0"}': "0+0",
         },
         15,
         16,
-        {},
+        HERE,
     ),
     "MolocoBlind": ({"moloco_rmp_database_up": "0+0"}, 4, 5, {}),
 }

@@ -22,7 +22,7 @@ from django_moloco_rmp.contrib.prometheus import MOST_COUNTED
 from django_moloco_rmp.counts import KEPT
 from django_moloco_rmp.protocol import Reason, State
 from tests.metrics import guide
-from tests.metrics.samples import due, opened, relay_seen
+from tests.metrics.samples import circuit, due, opened, relay_seen
 from tests.processes import children
 
 if not guide.GUIDE.exists():
@@ -32,7 +32,7 @@ if not guide.GUIDE.exists():
 @pytest.mark.django_db
 def test_the_answers_of_the_health_view(client: Client, settings: Any) -> None:
     settings.ROOT_URLCONF = type("urls", (), guide.run("shop/urls.py"))
-    healthy, unhealthy = map(json.loads, guide.blocks("json"))
+    healthy, unhealthy, _ = map(json.loads, guide.blocks("json"))
     relay_seen(5)
     answer = client.get("/moloco/health/").json()
     assert answer.keys() == healthy.keys() == unhealthy.keys()
@@ -42,6 +42,23 @@ def test_the_answers_of_the_health_view(client: Client, settings: Any) -> None:
     answer = client.get("/moloco/health/").json()
     assert (answer["status"], answer["troubles"]) == (unhealthy["status"], unhealthy["troubles"])
     assert [row[0] for row in guide.rows("Health view")] == [f"`{name}`" for name in answer]
+
+
+@pytest.mark.django_db
+def test_the_answer_for_several_destinations(client: Client, settings: Any) -> None:
+    settings.ROOT_URLCONF = type("urls", (), guide.run("shop/urls.py"))
+    *_, told = map(json.loads, guide.blocks("json"))
+    entry = {"PLATFORM_ID": "SHOP_TEST", "API_KEY": "test-key"}
+    settings.MOLOCO_RMP = {"DESTINATIONS": dict.fromkeys(told["destinations"], entry)}
+    circuit("ch", paused=True, since=1804.2)
+    answer = client.get("/moloco/health/")
+    assert answer.status_code == 503
+    found = answer.json()
+    assert found.keys() == told.keys()
+    assert found["troubles"] == told["troubles"]
+    for name, figures in told["destinations"].items():
+        assert found["destinations"][name].keys() == figures.keys()
+        assert found["destinations"][name]["troubles"] == figures["troubles"]
 
 
 def test_the_limits_of_the_health_view() -> None:
@@ -72,8 +89,10 @@ def test_the_table_of_metrics(registry: CollectorRegistry) -> None:
     for family in registry.collect():
         labels = {name for sample in family.samples for name in sample.labels} - {"le"}
         is_there[family.name] = (family.type, labels)
+    # Absent without such a limit.
+    is_there["moloco_rmp_adapted_rate"] = ("gauge", {"destination"})
     # These have no series before something has happened.
-    is_there["moloco_rmp_post_seconds"] = ("histogram", {"status"})
+    is_there["moloco_rmp_post_seconds"] = ("histogram", {"destination", "status"})
     is_there["moloco_rmp_dropped"] = ("counter", {"event_type", "reason"})
     assert told == is_there
     assert f"Counted up to {MOST_COUNTED}" in guide.text()
@@ -144,13 +163,13 @@ def test_the_view_of_all_processes(tmp_path: Path) -> None:
         for what in ("count", "count", "scrape")
     ]
     samples = {
-        (sample.name, *sample.labels.values()): sample.value
+        (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(outputs[-1])
         for sample in family.samples
     }
     assert samples["moloco_rmp_dropped_total", "SEARCH", "invalid"] == 2
-    assert samples["moloco_rmp_post_seconds_count", "2xx"] == 2
-    assert samples["moloco_rmp_outbox_events", "due"] == 1
+    assert samples["moloco_rmp_post_seconds_count", "2xx", "default"] == 2
+    assert samples["moloco_rmp_outbox_events", "default", "due"] == 1
     assert samples["moloco_rmp_database_up",] == 1
 
 

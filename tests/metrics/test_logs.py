@@ -82,22 +82,42 @@ def test_each_message_is_constant_and_documented() -> None:
         (
             Answer(503),
             "Event not delivered, next try in %g s: %s",
-            {"event_id": "cart-1", "event_type": "ADD_TO_CART", "status": 503},
+            {
+                "event_id": "cart-1",
+                "event_type": "ADD_TO_CART",
+                "destination": "default",
+                "status": 503,
+            },
         ),
         (
             Answer(raw=[]),
             "Event not delivered, next try in %g s: %s",
-            {"event_id": "cart-1", "event_type": "ADD_TO_CART", "status": None},
+            {
+                "event_id": "cart-1",
+                "event_type": "ADD_TO_CART",
+                "destination": "default",
+                "status": None,
+            },
         ),
         (
             Answer(401),
             "Event not delivered, and kept: %s",
-            {"event_id": "cart-1", "event_type": "ADD_TO_CART", "status": 401},
+            {
+                "event_id": "cart-1",
+                "event_type": "ADD_TO_CART",
+                "destination": "default",
+                "status": 401,
+            },
         ),
         (
             Answer(400),
             "Event rejected, and kept: %s",
-            {"event_id": "cart-1", "event_type": "ADD_TO_CART", "status": 400},
+            {
+                "event_id": "cart-1",
+                "event_type": "ADD_TO_CART",
+                "destination": "default",
+                "status": 400,
+            },
         ),
         (
             Answer(401),

@@ -32,9 +32,9 @@ State = OutboxEvent.State
 
 
 def parsed(text: str) -> dict[tuple[str, frozenset[str]], float]:
-    """The samples by name and the values of their labels."""
+    """The samples by name and the values of their labels, but for the destination, the only one."""
     return {
-        (sample.name, frozenset(sample.labels.values())): sample.value
+        (sample.name, frozenset(sample.labels.values()) - {"default"}): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }

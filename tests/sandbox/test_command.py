@@ -44,7 +44,20 @@ def test_platform_and_key_are_those_of_the_settings(settings: Any) -> None:
     assert (options.platform_id, options.api_key) == ("LAMPS", "k")
 
 
-@pytest.mark.parametrize("value", [None, "x", {}, {"PLATFORM_ID": "", "API_KEY": 1, "?": 2}])
+def test_of_several_destinations_they_are_those_of_the_first(settings: Any) -> None:
+    entries = {"de": {"PLATFORM_ID": "LAMPS_DE", "API_KEY": "k"}, "fr": {}}
+    settings.MOLOCO_RMP = {"DESTINATIONS": entries}
+    options = parser().parse_args([])
+    assert (options.platform_id, options.api_key) == ("LAMPS_DE", "k")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, "x", {}, {"PLATFORM_ID": "", "API_KEY": 1, "?": 2}),
+        *({"DESTINATIONS": {}}, {"DESTINATIONS": {"de": None}}, {"DESTINATIONS": "de"}),
+    ],
+)
 def test_settings_that_are_no_help(settings: Any, value: Any) -> None:
     settings.MOLOCO_RMP = value
     options = parser().parse_args([])

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_moloco_rmp.backlog import Backlog, Kept
+from django_moloco_rmp.backlog import Backlog, Kept, known_destinations
 from django_moloco_rmp.management.operator_command import (
     OperatorCommand,
+    add_destination,
     add_selection,
+    destinations,
     events,
     selection,
 )
@@ -32,8 +35,9 @@ what people bought: treat the file as personal data. A file is made readable to
 you alone, and never written over another."""
     epilog = """\
 each line:
-  {"event_id": "...", "event_type": "PURCHASE", "state": "rejected",
-   "attempts": 1, "last_status": 400, "last_error": "missing page_id",
+  {"event_id": "...", "event_type": "PURCHASE", "destination": "default",
+   "state": "rejected", "attempts": 1, "last_status": 400,
+   "last_error": "missing page_id",
    "created_at": "2026-01-31T09:30:00+00:00", "body": {...}}
 
 examples:
@@ -58,13 +62,15 @@ understood"""
             help="only events in this state (default: both)",
         )
         add_selection(parser)
+        add_destination(parser)
         super().add_arguments(parser)
 
     def operate(self, using: str, options: dict[str, Any]) -> None:
         """Export."""
         backlog = Backlog(using)
         states = [options["state"]] if options["state"] else ["pending", "rejected"]
-        keys = backlog.keys(states, selection(options))
+        names = destinations(options, known_destinations(using))
+        keys = backlog.keys(states, replace(selection(options), destinations=tuple(names)))
         path: Path | None = options["output"]
         if path is None:
             self._export(backlog, keys, lambda line: self.stdout.write(line, ending=""))
@@ -89,6 +95,7 @@ def _line(kept: Kept) -> str:
     about = {
         "event_id": kept.event_id,
         "event_type": kept.event_type,
+        "destination": kept.destination,
         "state": kept.state,
         "attempts": kept.attempts,
         "last_status": kept.last_status,

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.conf import get_settings
-from django_moloco_rmp.gate import Gate, Held
+from django_moloco_rmp.gate import Gate, Held, present_gates
 from django_moloco_rmp.identity import hash_identifier
 from django_moloco_rmp.management.operator_command import (
     OperatorCommand,
@@ -80,7 +80,8 @@ understood. The id is not printed."""
                 number += found[0]
                 marks += found[1]
         if not options["dry_run"]:
-            _forget_throttled(Gate(using), hashes)
+            for gate in present_gates(using):
+                _forget_throttled(gate, hashes)
         if options["json"]:
             self.print_json(
                 {"events": number, "delivered_ids": marks, "dry_run": options["dry_run"]}

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.management.base import CommandParser
+
+from django_moloco_rmp.backlog import known_destinations
 from django_moloco_rmp.gate import Gate, Held
-from django_moloco_rmp.management.operator_command import OperatorCommand
+from django_moloco_rmp.management.operator_command import (
+    OperatorCommand,
+    add_destination,
+    destinations,
+)
 
 
 class Command(OperatorCommand):
@@ -22,16 +29,25 @@ examples:
   manage.py moloco_pause      before Moloco's maintenance, or when events are
                               wrong and more of them would do harm
   manage.py moloco_status     shows the pause, and how many events wait
+  manage.py moloco_pause --destination de
 
 exit status: 0 if it is paused now"""
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the options."""
+        add_destination(parser)
+        super().add_arguments(parser)
+
     def operate(self, using: str, options: dict[str, Any]) -> None:
         """Pause."""
-        if Gate(using).change(_pause):
-            self.stdout.write("Paused: no relay calls Moloco. Events are recorded and wait.")
-        else:
-            self.stdout.write("It was paused already.")
-        self.stdout.write("Go on with: manage.py moloco_resume")
+        known = known_destinations(using)
+        for name in destinations(options, known):
+            text = "It was paused already."
+            if Gate(using, name).change(_pause):
+                text = "Paused: no relay calls Moloco. Events are recorded and wait."
+            self.stdout.write(text if len(known) == 1 else f"{name}: {text}")
+        one = f" --destination {options['destination']}" if options["destination"] else ""
+        self.stdout.write(f"Go on with: manage.py moloco_resume{one}")
 
 
 def _pause(held: Held) -> bool:

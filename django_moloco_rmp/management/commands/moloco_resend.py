@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_moloco_rmp.backlog import Backlog, Selection
+from django_moloco_rmp.backlog import Backlog, Selection, known_destinations
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.management.operator_command import (
     OperatorCommand,
+    add_destination,
     add_dry_run,
     add_json,
     add_selection,
+    destinations,
     duration,
     events,
     selection,
@@ -39,6 +42,7 @@ examples:
   manage.py moloco_resend --type PURCHASE --newer-than 3d
   manage.py moloco_resend --all --rate 10       ten become due each second
   manage.py moloco_resend --event-id order-1234
+  manage.py moloco_resend --destination de --all
 
 exit status: 0, even if there is none; 1 if it was not done; 2 if it was not
 understood"""
@@ -54,6 +58,7 @@ understood"""
             help="let N events become due per second, to leave room for new ones"
             " (default: all at once, within MAX_QPS)",
         )
+        add_destination(parser)
         add_dry_run(parser)
         add_json(parser)
         super().add_arguments(parser)
@@ -63,8 +68,9 @@ understood"""
         chosen = selection(options)
         if options["all"] == (chosen != Selection()):
             raise CommandError("Say which events, or --all for all that were rejected; not both.")
+        names = destinations(options, known_destinations(using))
         backlog = Backlog(using)
-        keys = backlog.keys(["rejected"], chosen)
+        keys = backlog.keys(["rejected"], replace(chosen, destinations=tuple(names)))
         number = len(keys)
         if not options["dry_run"]:
             with self.progress("Resending", number) as progress:
@@ -77,17 +83,19 @@ understood"""
             return
         self.stdout.write(f"{events(number)} made pending again.")
         if number:
-            self._explain(using, number, options["rate"])
+            self._explain(using, names, number, options["rate"])
 
-    def _explain(self, using: str, number: int, rate: float | None) -> None:
+    def _explain(self, using: str, names: list[str], number: int, rate: float | None) -> None:
         if rate is not None:
             self.stdout.write(f"The last of them becomes due in {duration(number / rate)}.")
-        state = Gate(using).look().circuit.state
-        if state is not State.CLOSED:
-            self.stdout.write(
-                f"The circuit is {state.value}, so they wait: see manage.py moloco_status. "
-                "manage.py moloco_resume has one tried at once."
-            )
+        for name in names:
+            state = Gate(using, name).look().circuit.state
+            if state is not State.CLOSED:
+                which = "The circuit" if len(names) == 1 else f"The circuit of {name}"
+                self.stdout.write(
+                    f"{which} is {state.value}, so they wait: see manage.py moloco_status. "
+                    "manage.py moloco_resume has one tried at once."
+                )
 
 
 def _rate(text: str) -> float:

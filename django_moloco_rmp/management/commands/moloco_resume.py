@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_moloco_rmp.backlog import Backlog
+from django.core.management.base import CommandParser
+
+from django_moloco_rmp.backlog import Backlog, known_destinations
 from django_moloco_rmp.gate import Gate, Held
-from django_moloco_rmp.management.operator_command import OperatorCommand
+from django_moloco_rmp.management.operator_command import (
+    OperatorCommand,
+    add_destination,
+    destinations,
+)
 from django_moloco_rmp.protocol import State
 
 
@@ -26,20 +32,29 @@ examples:
 
 exit status: 0 if it is not paused now"""
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the options."""
+        add_destination(parser)
+        super().add_arguments(parser)
+
     def operate(self, using: str, options: dict[str, Any]) -> None:
         """Resume."""
-        was_paused, state = Gate(using).change(_resume)
-        if state is State.CLOSED:
-            text = "Resumed: events are sent." if was_paused else "It was not paused; all is well."
-        else:
-            text = (
-                "A relay tries one event now; if Moloco accepts it, the others follow."
-                if Backlog(using).make_one_due()
-                else "Nothing waits: the next event is the one that a relay tries."
-            )
-            if was_paused:
-                text = f"Resumed. {text}"
-        self.stdout.write(text)
+        known = known_destinations(using)
+        for name in destinations(options, known):
+            text = _resumed(using, name)
+            self.stdout.write(text if len(known) == 1 else f"{name}: {text}")
+
+
+def _resumed(using: str, destination: str) -> str:
+    was_paused, state = Gate(using, destination).change(_resume)
+    if state is State.CLOSED:
+        return "Resumed: events are sent." if was_paused else "It was not paused; all is well."
+    text = (
+        "A relay tries one event now; if Moloco accepts it, the others follow."
+        if Backlog(using, destination).make_one_due()
+        else "Nothing waits: the next event is the one that a relay tries."
+    )
+    return f"Resumed. {text}" if was_paused else text
 
 
 def _resume(held: Held) -> tuple[bool, State]:

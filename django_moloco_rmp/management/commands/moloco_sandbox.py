@@ -35,7 +35,14 @@ class Command(BaseCommand):
 
 
 def _credentials(moloco_rmp: object) -> dict[str, str]:
-    values = moloco_rmp if isinstance(moloco_rmp, Mapping) else {}
+    """Return the settings' own credentials, or those of their first destination."""
+    values: object = moloco_rmp
+    if isinstance(values, Mapping) and "PLATFORM_ID" not in values:
+        entries = values.get("DESTINATIONS")
+        if isinstance(entries, Mapping) and entries:
+            values = next(iter(entries.values()))
+    if not isinstance(values, Mapping):
+        return {}
     return {
         argument: value
         for argument, key in (("platform_id", "PLATFORM_ID"), ("api_key", "API_KEY"))

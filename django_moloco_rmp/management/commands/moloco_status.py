@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from django_moloco_rmp.backlog import Backlog, Count, Pile
-from django_moloco_rmp.conf import problems
+from django_moloco_rmp.backlog import Backlog, Count, Pile, known_destinations
+from django_moloco_rmp.conf import named_destinations, problems
 from django_moloco_rmp.diagnosis import Finding, diagnose
 from django_moloco_rmp.management.operator_command import (
     OperatorCommand,
+    add_destination,
     add_json,
+    destinations,
     duration,
     whole_number,
 )
@@ -27,6 +29,7 @@ _WHY = {
     Reason.CONFIGURATION: "Moloco accepts nothing until a setting is repaired: see moloco_ping",
     Reason.REJECTIONS: "Moloco refuses event after event: the events' mapping is broken",
 }
+_GONE = "it is in DESTINATIONS no more, so its events wait"
 
 
 class Command(OperatorCommand):
@@ -46,6 +49,7 @@ examples:
                                                   an event waits for 15 minutes
   manage.py moloco_status --json | jq .circuit.state
   manage.py moloco_status --explain               is the database in order?
+  manage.py moloco_status --destination de
 
 exit status: 0; 1 if an event is older than --fail-if-older allows, or the
 status cannot be read; 2 if it was not understood"""
@@ -63,34 +67,74 @@ status cannot be read; 2 if it was not understood"""
             action="store_true",
             help="also look at the database: clock, index use, isolation, long transactions",
         )
+        add_destination(parser)
         add_json(parser)
         super().add_arguments(parser)
 
     def operate(self, using: str, options: dict[str, Any]) -> None:
         """Say how things stand."""
-        status = read_status(using)
-        known_ids = Backlog(using).known_ids()
+        known = known_destinations(using)
+        found = [
+            _Standing(
+                name,
+                name if len(known) > 1 else "",
+                name in named_destinations(),
+                read_status(using, name),
+                Backlog(using, name).known_ids(),
+            )
+            for name in destinations(options, known)
+        ]
         findings = list(diagnose(using)) if options["explain"] else None
         if options["json"]:
-            self.print_json(_as_json(using, status, known_ids, findings))
+            self.print_json(_as_json(using, found, findings))
         else:
-            for line in _lines(using, status, known_ids, findings):
+            for line in _lines(using, found, findings):
                 self.stdout.write(line)
         limit = options["fail_if_older"]
-        oldest = status.backlog.oldest
-        if limit is not None and oldest is not None and oldest > limit:
-            self.stderr.write(
-                f"An event has waited for {duration(oldest)}, longer than {limit} s. "
-                f"{_cause(status)}"
-            )
+        late = [
+            f"An event{each.of} has waited for {duration(oldest)}, longer than {limit} s. "
+            f"{_cause(each)}"
+            for each in found
+            if limit is not None
+            and (oldest := each.status.backlog.oldest) is not None
+            and oldest > limit
+        ]
+        if late:
+            self.stderr.write("\n".join(late))
             sys.exit(1)
 
 
-def _lines(
-    using: str, status: Status, known_ids: Count, findings: list[Finding] | None
-) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How a destination stands; ``label`` is its name where there are others."""
+
+    name: str
+    label: str
+    is_in_settings: bool
+    status: Status
+    known_ids: Count
+
+    @property
+    def of(self) -> str:
+        return f" for destination {self.label!r}" if self.label else ""
+
+
+def _lines(using: str, found: list[_Standing], findings: list[Finding] | None) -> Iterator[str]:
+    for each in found:
+        yield f"Outbox of database {using!r}{each.of}"
+        if not each.is_in_settings:
+            yield _row("settings", _GONE)
+        yield from _figures(each.status, each.known_ids)
+    for problem in problems():
+        yield f"Setting at fault: {problem} {problem.fix}"
+    if findings is not None:
+        yield "Database"
+        for finding in findings:
+            yield _row(finding.probe, finding.text if finding.is_fine else f"! {finding.text}")
+
+
+def _figures(status: Status, known_ids: Count) -> Iterator[str]:
     backlog = status.backlog
-    yield f"Outbox of database {using!r}"
     yield _row("pending", _pile(backlog.pending))
     if backlog.pending.count.number:
         yield _row(
@@ -112,12 +156,6 @@ def _lines(
     yield _row("rejected", f"{status.rejected:,}")
     yield _row("retried", f"{status.retried:,}")
     yield _row("dropped", f"{status.dropped:,} browsing events, from full buffers")
-    for problem in problems():
-        yield f"Setting at fault: {problem} {problem.fix}"
-    if findings is not None:
-        yield "Database"
-        for finding in findings:
-            yield _row(finding.probe, finding.text if finding.is_fine else f"! {finding.text}")
 
 
 def _row(name: str, text: str) -> str:
@@ -192,7 +230,10 @@ def _last_error(status: Status) -> str:
     return f"{_ago(status.last_error_ago)}: {answer}, {status.last_error}"
 
 
-def _cause(status: Status) -> str:
+def _cause(standing: _Standing) -> str:
+    if not standing.is_in_settings:
+        return f"Destination: {_GONE}."
+    status = standing.status
     if not status.is_relayed:
         return f"Relay {_relay(status)}."
     if status.state is not State.CLOSED:
@@ -200,12 +241,25 @@ def _cause(status: Status) -> str:
     return f"The circuit is closed; {_rate(status)}; drained {_drain(status)}."
 
 
-def _as_json(
-    using: str, status: Status, known_ids: Count, findings: list[Finding] | None
-) -> dict[str, Any]:
+def _as_json(using: str, found: list[_Standing], findings: list[Finding] | None) -> dict[str, Any]:
+    figures = {
+        each.name: {
+            "in_settings": each.is_in_settings,
+            **_figures_as_json(each.status, each.known_ids),
+        }
+        for each in found
+    }
+    values: dict[str, Any] = {"database": using}
+    values |= {"destinations": figures} if len(found) > 1 else figures[found[0].name]
+    values["settings_at_fault"] = [str(problem) for problem in problems()]
+    if findings is not None:
+        values["database_findings"] = [asdict(finding) for finding in findings]
+    return values
+
+
+def _figures_as_json(status: Status, known_ids: Count) -> dict[str, Any]:
     backlog = status.backlog
-    values: dict[str, Any] = {
-        "database": using,
+    return {
         "pending": _pile_as_json(backlog.pending)
         | {
             "due": asdict(backlog.due),
@@ -241,11 +295,7 @@ def _as_json(
             "retried": status.retried,
             "dropped": status.dropped,
         },
-        "settings_at_fault": [str(problem) for problem in problems()],
     }
-    if findings is not None:
-        values["database_findings"] = [asdict(finding) for finding in findings]
-    return values
 
 
 def _pile_as_json(pile: Pile) -> dict[str, Any]:
