@@ -24,11 +24,17 @@ class Headline:
 
 
 def headline(
-    status: Status, settings: Settings | None, problems: list[Problem], *, is_new: bool
+    status: Status,
+    destination: str,
+    settings: Settings | None,
+    problems: list[Problem],
+    *,
+    is_new: bool,
 ) -> Headline:
     """
     Return the state in one line, and the next steps.
 
+    :param destination: its name
     :param settings: None if they are at fault
     :param problems: the settings' faults
     :param is_new: whether there has never been an event
@@ -45,6 +51,13 @@ def headline(
             gettext("Switched off"),
             gettext("ENABLED is False: nothing is recorded."),
             (gettext("Set MOLOCO_RMP['ENABLED'] to True to record and send events."),),
+        )
+    if settings is not None and destination not in settings.destinations:
+        return Headline(
+            "bad",
+            gettext("This destination is in the settings no more"),
+            gettext("Its events are kept, and none is sent."),
+            (gettext("Put it into DESTINATIONS again, or export and discard its events."),),
         )
     if status.state is State.PAUSED:
         return Headline(

@@ -14,13 +14,22 @@ from django.utils.translation import gettext
 
 from django_moloco_rmp import conf
 from django_moloco_rmp.admin.charts import STRIP
-from django_moloco_rmp.admin.coverage import identifiers, measures, pairing, percent, total
+from django_moloco_rmp.admin.choosing import PARAMETER, chosen
+from django_moloco_rmp.admin.coverage import (
+    Finding,
+    gone,
+    identifiers,
+    measures,
+    pairing,
+    percent,
+    total,
+)
 from django_moloco_rmp.admin.durations import ago
 from django_moloco_rmp.admin.figures import number
 from django_moloco_rmp.admin.scenarios import Delivered, Tick, delivered, ticks
 from django_moloco_rmp.choices import EventType
 from django_moloco_rmp.counts import KEPT
-from django_moloco_rmp.gate import DEFAULT, Gate
+from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.models import Gate as GateRow
 from django_moloco_rmp.outbox import default_alias
 from django_moloco_rmp.protocol import SECOND
@@ -56,15 +65,15 @@ class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not self.has_view_permission(request):
             raise PermissionDenied
         using = default_alias()
-        problems = conf.problems()
-        gate = Gate(using)
+        about = chosen(request, using)
+        gate = Gate(using, about.name)
         now = gate.look().now
-        found = delivered(using)
+        found = delivered(using, about.name)
         everything = total(found)
         row = (
             GateRow._base_manager.using(using)
             .values(*_SAMPLE, "reason", "last_success_at")
-            .get(pk=DEFAULT)
+            .get(pk=about.name)
         )
         ticked = [_shown(tick, now) for tick in ticks(found)]
         open_ones = [each for each in ticked if each["state"] == "open"]
@@ -76,6 +85,8 @@ class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "cl": {"opts": self.opts},
             "media": self.media,
             "actions_on_top": True,
+            "destination": about,
+            "destination_parameter": PARAMETER,
             "ticks": ticked,
             "done": sum(1 for each in ticked if each["state"] == "done"),
             "open": len(open_ones),
@@ -85,12 +96,7 @@ class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "types": [_type(name, found[name]) for name in _names(found)],
             "strip": STRIP,
             "findings": [
-                pairing(
-                    None if problems else conf.get_settings(),
-                    row["reason"],
-                    row["last_success_at"],
-                    is_debug=django_settings.DEBUG,
-                ),
+                _pairing(about.name, row["reason"], row["last_success_at"]),
                 identifiers(*(row[name] for name in _SAMPLE)),
             ],
             "dashboard_url": self._dashboard_url(),
@@ -105,6 +111,13 @@ class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return reverse("admin:moloco_rmp_gate_changelist", current_app=self.admin_site.name)
         except NoReverseMatch:
             return ""
+
+
+def _pairing(name: str, reason: str, last_success_at: int) -> Finding:
+    destinations = {} if conf.problems() else conf.get_settings().destinations
+    if destinations and name not in destinations:
+        return gone()
+    return pairing(destinations.get(name), reason, last_success_at, is_debug=django_settings.DEBUG)
 
 
 def _shown(tick: Tick, now: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_moloco_rmp.admin.charts import STRIP
 from django_moloco_rmp.admin.scenarios import Delivered
-from django_moloco_rmp.conf import Settings
+from django_moloco_rmp.conf import Destination
 from django_moloco_rmp.protocol import Reason
 
 #: Of a sample of delivered events: a share of one identifier that is no longer one shopper's.
@@ -155,26 +155,35 @@ def identifiers(events: int, different: int, most: int) -> Finding:
     )
 
 
+def gone() -> Finding:
+    """Return that a destination is in the settings no more."""
+    return Finding(
+        "bad",
+        gettext("Platform id and API key"),
+        gettext("This destination is in the settings no more, so nothing is sent to it."),
+    )
+
+
 def pairing(
-    settings: Settings | None, reason: str, last_success_at: int, *, is_debug: bool
+    destination: Destination | None, reason: str, last_success_at: int, *, is_debug: bool
 ) -> Finding:
     """
     Return whether platform id and key belong together. The key itself is never told.
 
-    :param settings: None if they are at fault
+    :param destination: None if the settings are at fault
     :param reason: of the circuit, blank if it is closed
     :param last_success_at: 0 for never
     """
     title = gettext("Platform id and API key")
-    if settings is None:
+    if destination is None:
         return Finding("bad", title, gettext("The settings are at fault; the dashboard says how."))
-    is_test = "TEST" in settings.platform_id.upper()
+    is_test = "TEST" in destination.platform_id.upper()
     kind = gettext("a test platform") if is_test else gettext("a production platform")
     text = gettext("%(id)s is %(kind)s, as its name has it.") % {
-        "id": settings.platform_id,
+        "id": destination.platform_id,
         "kind": kind,
     }
-    if settings.base_url:
+    if destination.base_url:
         text += " " + gettext("BASE_URL sends events to an address of your own.")
     if reason == Reason.CONFIGURATION:
         return Finding(

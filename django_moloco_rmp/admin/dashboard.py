@@ -17,13 +17,14 @@ from django.views.decorators.http import require_POST
 from django_moloco_rmp import conf, runners
 from django_moloco_rmp.admin import journal
 from django_moloco_rmp.admin.advice import drain, headline
+from django_moloco_rmp.admin.choosing import PARAMETER, Chosen, chosen
 from django_moloco_rmp.admin.durations import ago, moment, span
 from django_moloco_rmp.admin.figures import LABELS, PERIODS, counted, figures, number
 from django_moloco_rmp.admin.grouping import grouped
 from django_moloco_rmp.admin.masks import masked_message
 from django_moloco_rmp.backlog import Backlog
 from django_moloco_rmp.counts import HOUR
-from django_moloco_rmp.gate import DEFAULT, Gate, Held
+from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.models import Gate as GateRow
 from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import default_alias
@@ -54,7 +55,7 @@ _OPERATIONS: dict[str, Callable[[Held], None]] = {
 
 
 class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The one gate row, as a page of its own."""
+    """A gate's row, as a page of its own."""
 
     #: A page that refreshes by itself counts and looks less far than moloco_status.
     most_counted = 50_000
@@ -121,22 +122,29 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Pause, resume, or probe."""
         if not self.has_view_permission(request) or not self.may_operate(request):
             raise PermissionDenied
-        back = HttpResponseRedirect(self._url("gate_changelist"))
+        using = default_alias()
+        about = chosen(request, using)
+        query = f"?{about.query[1:]}" if about.query else ""
+        back = HttpResponseRedirect(f"{self._url('gate_changelist')}{query}")
+        if about.is_another:
+            # What was meant for one must not befall another.
+            self.message_user(request, gettext("There is no such destination."), messages.WARNING)
+            return back
         decide = _OPERATIONS.get(operation)
         if decide is None:
             self.message_user(request, gettext("There is no such button."), messages.WARNING)
             return back
-        using = default_alias()
-        Gate(using).change(decide)
+        Gate(using, about.name).change(decide)
         if operation != "pause":
-            Backlog(using).make_one_due()
-            runners.wake(using)
+            Backlog(using, about.name).make_one_due()
+            runners.wake(using, about.name)
         text = {
             "pause": gettext("Delivery is paused. Events are kept."),
             "resume": gettext("Delivery is resumed."),
             "probe": gettext("One event is tried now. If it is accepted, the others follow."),
         }[operation]
-        journal.note(request, GateRow, gettext("Delivery"), text, key=DEFAULT)
+        what = f"{gettext('Delivery')}: {about.name}" if about.query else gettext("Delivery")
+        journal.note(request, GateRow, what, text, key=about.name)
         self.message_user(request, text, messages.SUCCESS)
         return back
 
@@ -150,13 +158,19 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _standing(self, request: HttpRequest, period: str) -> dict[str, Any]:
         """Return how delivery stands, for the template."""
         using = default_alias()
+        about = chosen(request, using)
         problems = conf.problems()
         settings = None if problems else conf.get_settings()
-        kept = Backlog(using, most_counted=self.most_counted, most_looked_at=self.most_looked_at)
-        status = read_status(using, kept)
+        kept = Backlog(
+            using,
+            about.name,
+            most_counted=self.most_counted,
+            most_looked_at=self.most_looked_at,
+        )
+        status = read_status(using, about.name, backlog=kept)
         backlog = status.backlog
-        now = Gate(using).look().now
-        became = figures(using, period, now // HOUR)
+        now = Gate(using, about.name).look().now
+        became = figures(using, about.name, period, now // HOUR)
         events_url = self._url("outboxevent_changelist") if self._sees_events(request) else ""
         is_new = not (
             status.delivered
@@ -169,7 +183,9 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         may_resend = request.user.has_perm("moloco_rmp.resend_event") and bool(events_url)
         is_paused = status.state is State.PAUSED
         return {
-            "headline": headline(status, settings, problems, is_new=is_new),
+            "headline": headline(status, about.name, settings, problems, is_new=is_new),
+            "destination": about,
+            "destination_parameter": PARAMETER,
             "status": status,
             "since": _when(status.since_ago),
             "probe_in": None if status.probe_in is None else span(status.probe_in),
@@ -185,7 +201,7 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "figures": became,
             "periods": [(name, label, name == period) for name, label in LABELS.items()],
             "period": period,
-            "errors": self._errors(using, events_url),
+            "errors": self._errors(using, about, events_url),
             "last_error": masked_message(status.last_error),
             "last_error_ago": ago(status.last_error_ago),
             "events_url": events_url,
@@ -200,9 +216,9 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _sees_events(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("moloco_rmp.view_outboxevent"))
 
-    def _errors(self, using: str, events_url: str) -> dict[str, Any]:
+    def _errors(self, using: str, about: Chosen, events_url: str) -> dict[str, Any]:
         rows = OutboxEvent._base_manager.using(using)
-        found = grouped(rows.filter(state=OutboxEvent.State.REJECTED))
+        found = grouped(rows.filter(state=OutboxEvent.State.REJECTED, destination=about.name))
         newest = sorted(found.groups, key=lambda group: group.newest, reverse=True)
         return {
             "groups": [
@@ -211,7 +227,9 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     "status": group.status,
                     "count": number(group.count),
                     "types": ", ".join(sorted(group.event_types)),
-                    "url": f"{events_url}?state=rejected&message={group.key}" if events_url else "",
+                    "url": f"{events_url}?state=rejected&message={group.key}{about.query}"
+                    if events_url
+                    else "",
                 }
                 for group in newest[:_MOST_GROUPS]
             ],

@@ -42,13 +42,13 @@ def discard(using: str, keys: Sequence[int]) -> Iterator[int]:
     """
     for start in range(0, len(keys), _BATCH):
         batch = list(keys[start : start + _BATCH])
-        types = retrying(using, partial(_discard, using, batch))
-        for event_type, count in types.items():
+        found = retrying(using, partial(_discard, using, batch))
+        for (_, event_type), count in found.items():
             for _ in range(count):
                 signals.event_dropped.send_robust(
                     event_type, reason="discarded", detail="", seconds=0.0
                 )
-        number = sum(types.values())
+        number = found.total()
         logger.warning(
             "Events discarded by an operator: %d",
             number,
@@ -57,7 +57,8 @@ def discard(using: str, keys: Sequence[int]) -> Iterator[int]:
         yield number
 
 
-def _discard(using: str, batch: list[int]) -> Counter[str]:
+def _discard(using: str, batch: list[int]) -> Counter[tuple[str, str]]:
+    """Return how many there were, by destination and event type."""
     rows = OutboxEvent._base_manager.using(using)
     token = secrets.token_hex(16)
     with transaction.atomic(using=using):
@@ -66,15 +67,19 @@ def _discard(using: str, batch: list[int]) -> Counter[str]:
             chosen = rows.filter(_is_free(), pk__in=batch).exclude(Exact(F("state") + 0, _SENT))
             chosen.update(lease_token=token)
         mine = rows.filter(pk__in=batch, lease_token=token)
-        found = list(mine.annotate(at=DatabaseMicroseconds()).values_list("event_type", "at"))
+        columns = ("destination", "event_type", "at")
+        found = list(mine.annotate(at=DatabaseMicroseconds()).values_list(*columns))
         if not found:
             return Counter()
         with found_by_key(using, OutboxEvent._meta.db_table):
             # Not delete(): where the project listens to pre_delete, that reads the rows first.
             mine._raw_delete(using)
-        types = Counter(event_type for event_type, _ in found)
-        tallies = Tallies()
-        for event_type, count in types.items():
-            tallies.add_dropped(event_type, count)
-        Counts(using).write(found[0][1], tallies)
-    return types
+        counts = Counter((destination, event_type) for destination, event_type, _ in found)
+        # In order, as those of all who write them.
+        for destination in sorted({name for name, _ in counts}):
+            tallies = Tallies()
+            for (name, event_type), count in counts.items():
+                if name == destination:
+                    tallies.add_dropped(event_type, count)
+            Counts(using, destination).write(found[0][2], tallies)
+    return counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
@@ -22,12 +23,14 @@ from django.utils.translation import gettext_lazy as _
 from django_moloco_rmp import runners
 from django_moloco_rmp.admin import journal, steps
 from django_moloco_rmp.admin.bodies import pretty
+from django_moloco_rmp.admin.choosing import PARAMETER, chosen
 from django_moloco_rmp.admin.correction import CorrectionForm, correct
 from django_moloco_rmp.admin.discarding import discard, discardable
 from django_moloco_rmp.admin.durations import ago, moment, span
 from django_moloco_rmp.admin.exporting import lines
 from django_moloco_rmp.admin.filters import (
     AgeFilter,
+    DestinationFilter,
     MessageFilter,
     StateFilter,
     StatusFilter,
@@ -46,7 +49,7 @@ from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import default_alias
 
 State = OutboxEvent.State
-_FILTERS = (StateFilter, TypeFilter, AgeFilter, StatusFilter, MessageFilter)
+_FILTERS = (DestinationFilter, StateFilter, TypeFilter, AgeFilter, StatusFilter, MessageFilter)
 #: What an address may hold; anything else is taken out of it before Django looks at it.
 _KNOWN = frozenset({"q", "p", "all", BEFORE, *(each.parameter_name for each in _FILTERS)})
 _SHORT = 80
@@ -73,7 +76,10 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     #: Events to discard are counted up to here.
     most_counted = 100_000
     fieldsets: ClassVar = (
-        (None, {"fields": ("event_id", "event_type", "state_label", "recorded", "due")}),
+        (
+            None,
+            {"fields": ("event_id", "event_type", "destination", "state_label", "recorded", "due")},
+        ),
         (_("What Moloco said"), {"fields": ("status", "whole_message", "attempts", "failures")}),
         (_("What is sent"), {"fields": ("shopper", "body")}),
     )
@@ -114,6 +120,12 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return whether a rejected event may be corrected, for which one has to see it."""
         return bool(request.user.has_perm("moloco_rmp.correct_event")) and may_see_bodies(request)
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns: with the destination where there are several."""
+        event_id, event_type, *others = self.list_display
+        several = ["destination"] if chosen(request, default_alias()).tabs else []
+        return [event_id, event_type, *several, *others]
+
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return events with the database's time, which their ages are measured by."""
         rows = OutboxEvent._base_manager.using(default_alias())
@@ -142,6 +154,9 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if request.method == "POST" and not all(map(is_key, _selected(request))):
             self.message_user(request, gettext("No such events."), messages.WARNING)
             return HttpResponseRedirect(request.get_full_path())
+        if request.method == "POST" and chosen(request, default_alias()).is_another:
+            self.message_user(request, gettext("There is no such destination."), messages.WARNING)
+            return HttpResponseRedirect(self._url("changelist"))
         response = super().changelist_view(request, extra_context)
         changes = getattr(response, "context_data", None) or {}
         if "cl" in changes and "action_form" in changes:
@@ -180,7 +195,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return {}
         is_rejected = event.state == State.REJECTED
         return {
-            "list_url": self._url("changelist"),
+            "list_url": f"{self._url('changelist')}?{urlencode({PARAMETER: event.destination})}",
             "correct_url": self._url("correct", quote(event.pk))
             if is_rejected and self.has_correct_permission(request)
             else "",
@@ -287,7 +302,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "%(count)s rejected events are sent again.",
             step.done,
         )
-        self._wake(using)
+        runners.wake(using)
         return self._stepped(request, "resend", step, since, message, journal.CHANGE)
 
     @admin.action(description=_("Discard for good"), permissions=["discard"])
@@ -387,9 +402,6 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             what = gettext("Event %s") % key
             journal.note(request, OutboxEvent, what, text, key=key, flag=flag)
 
-    def _wake(self, using: str) -> None:
-        runners.wake(using)
-
     def correct_view(self, request: HttpRequest, object_id: str) -> Any:
         """Correct a rejected event and resend it."""
         if not self.has_view_permission(request) or not self.has_correct_permission(request):
@@ -432,7 +444,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             f"{gettext('After')}: {masked_body(after)}",
         )
         journal.note(request, OutboxEvent, str(event), "\n".join((text, *versions)), key=event.pk)
-        self._wake(default_alias())
+        runners.wake(default_alias(), event.destination)
         self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", quote(event.pk)))
 

@@ -22,6 +22,7 @@ def _line(kept: Kept) -> str:
     about = {
         "event_id": kept.event_id,
         "event_type": kept.event_type,
+        "destination": kept.destination,
         "state": kept.state,
         "attempts": kept.attempts,
         "last_status": kept.last_status,

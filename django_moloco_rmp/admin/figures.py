@@ -15,7 +15,6 @@ from django_moloco_rmp.admin.charts import Column, Strip
 from django_moloco_rmp.backlog import Count
 from django_moloco_rmp.choices import EventType
 from django_moloco_rmp.counts import DELIVERED, DROPPED, REJECTED, RETRIED
-from django_moloco_rmp.gate import DEFAULT
 from django_moloco_rmp.models import HourlyCount
 
 #: In this order everywhere, the good news first.
@@ -65,7 +64,7 @@ class Figures:
     is_empty: bool
 
 
-def figures(using: str, period: str, hour: int) -> Figures:
+def figures(using: str, destination: str, period: str, hour: int) -> Figures:
     """
     Return the figures of a period.
 
@@ -73,13 +72,14 @@ def figures(using: str, period: str, hour: int) -> Figures:
     one before it.
 
     :param using: the database's alias
+    :param destination: its name
     :param hour: the present one, in hours since the epoch
     """
     length, width = PERIODS[period]
     first = hour - length
     rows = (
         HourlyCount._base_manager.using(using)
-        .filter(destination=DEFAULT, hour__range=(first, hour))
+        .filter(destination=destination, hour__range=(first, hour))
         .values_list("hour", "event_type", "outcome", "count")
     )
     types: dict[str, Counter[str]] = {}

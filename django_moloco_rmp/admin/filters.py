@@ -10,11 +10,13 @@ from django.contrib import admin
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from django_moloco_rmp.admin.choosing import PARAMETER, chosen
 from django_moloco_rmp.admin.figures import number
 from django_moloco_rmp.admin.grouping import Grouped, grouped
 from django_moloco_rmp.choices import EventType
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
+from django_moloco_rmp.outbox import default_alias
 
 State = OutboxEvent.State
 _MOST_MESSAGES = 10
@@ -58,6 +60,39 @@ class StateFilter(ChoiceFilter):
         """Filter."""
         state = self.state()
         return queryset if state is None else queryset.filter(state=state)
+
+
+class DestinationFilter(ChoiceFilter):
+    """
+    One destination, always: the list's order is that of an index which has it in front.
+
+    The list itself filters by it, for an event that is looked for by its id may be of any.
+    """
+
+    title = _("destination")
+    parameter_name = PARAMETER
+
+    def lookups(self, request: Any, model_admin: Any) -> Any:
+        """Return all there are."""
+        return [(name, name) for name in chosen(request, default_alias()).known]
+
+    def has_output(self) -> bool:
+        """Return whether there is a choice."""
+        return len(self.lookup_choices) > 1
+
+    def value(self) -> str | None:
+        """Return the choice, or the first."""
+        return super().value() or self.lookup_choices[0][0]
+
+    def choices(self, changelist: Any) -> Any:
+        """Return the choices, without one for all."""
+        choices = super().choices(changelist)
+        next(choices)
+        return choices
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        """Leave it to the list."""
+        return queryset
 
 
 class TypeFilter(ChoiceFilter):
@@ -146,8 +181,9 @@ class MessageFilter(ChoiceFilter):
 
     def lookups(self, request: Any, model_admin: Any) -> Any:
         """Return the groups with how many events are in each."""
-        rejected = model_admin.get_queryset(request).filter(state=State.REJECTED)
-        self.grouped = grouped(rejected)
+        name = chosen(request, default_alias()).name
+        rows = model_admin.get_queryset(request)
+        self.grouped = grouped(rows.filter(state=State.REJECTED, destination=name))
         return [
             (group.key, f"{Truncator(group.message).chars(_LONGEST_LABEL)} ({number(group.count)})")
             for group in self._shown()

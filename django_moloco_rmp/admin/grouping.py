@@ -48,10 +48,12 @@ def grouped(rejected: Any) -> Grouped:
     """
     Group rejected events.
 
-    :param rejected: a queryset of theirs
+    :param rejected: a queryset of theirs, of one destination: the index begins with that
     """
     columns = ("last_error", "last_status", "event_type", "finished_at")
-    rows = list(rejected.order_by("-finished_at").values_list(*columns)[: MOST_LOOKED_AT + 1])
+    rows = list(
+        rejected.order_by("-available_at", "-id").values_list(*columns)[: MOST_LOOKED_AT + 1]
+    )
     groups: dict[tuple[int | None, str], Group] = {}
     known: dict[str, str] = {}
     for text, status, event_type, finished_at in rows[:MOST_LOOKED_AT]:

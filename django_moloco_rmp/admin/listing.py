@@ -18,7 +18,13 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Q, Subquery
 from django.utils import formats
 
-from django_moloco_rmp.admin.filters import ChoiceFilter, MessageFilter, StateFilter
+from django_moloco_rmp.admin.choosing import Chosen, chosen
+from django_moloco_rmp.admin.filters import (
+    ChoiceFilter,
+    DestinationFilter,
+    MessageFilter,
+    StateFilter,
+)
 from django_moloco_rmp.models import OutboxEvent
 
 #: Counts of a list end here.
@@ -71,6 +77,7 @@ class EventList(ChangeList):
     """The list of events as the filters and the search have it."""
 
     window: Window | None = None
+    _destination: Chosen
 
     @property
     def count_text(self) -> str:
@@ -83,15 +90,24 @@ class EventList(ChangeList):
         term = self.query.strip()
         if term and self.root_queryset.filter(event_id=term).exists():
             return queryset.filter(event_id=term)
+        self._destination = chosen(request, self.root_queryset.db)
+        if self._destination.tabs or self._state() is not None:
+            queryset = queryset.filter(destination=self._destination.name)
         if term:
             queryset = queryset.filter(payload__contains=_page_id(term))
-        if term or any(
-            not spec.is_indexed and spec.value() is not None
-            for spec in self.filter_specs
-            if isinstance(spec, ChoiceFilter)
-        ):
+        if term or self._is_sifted():
             queryset = queryset.filter(self._within(request))
         return queryset
+
+    def _is_sifted(self) -> bool:
+        """Return whether a filter is set that no index serves."""
+        if self._state() is None and self._destination.tabs:
+            return True
+        return any(
+            not spec.is_indexed and spec.value() is not None
+            for spec in self.filter_specs
+            if isinstance(spec, ChoiceFilter) and not isinstance(spec, DestinationFilter)
+        )
 
     def get_results(self, request: Any) -> None:
         """Get the page that is asked for, or the nearest one."""
@@ -145,8 +161,9 @@ class EventList(ChangeList):
 
     @property
     def _rows(self) -> Any:
-        state = self._state()
-        rows = self.root_queryset if state is None else self.root_queryset.filter(state=state)
+        state, rows = self._state(), self.root_queryset
+        if state is not None:
+            rows = rows.filter(state=state, destination=self._destination.name)
         return rows.order_by(*self.get_ordering(None, None)).values("available_at", "id")
 
     def _row(self, key: str | None) -> dict[str, Any] | None:

@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 
 from django_moloco_rmp.choices import EventType
 from django_moloco_rmp.counts import DELIVERED
-from django_moloco_rmp.gate import DEFAULT
 from django_moloco_rmp.models import HourlyCount
 
 _SUMS = (
@@ -57,14 +56,15 @@ class Delivered:
         )
 
 
-def delivered(using: str) -> dict[str, Delivered]:
+def delivered(using: str, destination: str) -> dict[str, Delivered]:
     """
-    Return what was delivered of each type, of as long as counts are kept.
+    Return what was delivered of each type to a destination, of as long as counts are kept.
 
     :param using: the database's alias
+    :param destination: its name
     """
     rows = HourlyCount._base_manager.using(using).filter(
-        destination=DEFAULT, outcome=DELIVERED, count__gt=0
+        destination=destination, outcome=DELIVERED, count__gt=0
     )
     sums: dict[str, Any] = {
         row["event_type"]: row

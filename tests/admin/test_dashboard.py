@@ -343,7 +343,7 @@ def test_the_dashboard_costs_so_many_queries(
         kept(f"cart-{number}")
         count("HOME", "delivered", number, hours_ago=number)
     viewer.get(DASHBOARD)
-    with django_assert_num_queries(17):
+    with django_assert_num_queries(20):
         viewer.get(DASHBOARD)
 
 

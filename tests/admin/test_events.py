@@ -202,11 +202,12 @@ def test_the_list_costs_so_many_queries(viewer: Client, django_assert_num_querie
     for number in range(60):
         kept(f"cart-{number}")
     viewer.get(EVENTS)
-    # Session, user, permissions twice; then messages, count and rows.
-    with django_assert_num_queries(7):
+    # Session, user, permissions twice; then messages, the
+    # destinations, count and rows.
+    with django_assert_num_queries(10):
         viewer.get(EVENTS)
     # And where the window ends.
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(11):
         viewer.get(f"{EVENTS}?type=HOME")
 
 

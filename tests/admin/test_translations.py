@@ -41,7 +41,7 @@ State = OutboxEvent.State
 LANGUAGE = "xx"
 #: What is no word of ours: event types, what the tests' own rows hold, and names.
 DATA = re.compile(
-    r"[A-Z]+_[A-Z_]+|HOME|LAND|SEARCH|PURCHASE|SHOP_TEST|(?:cart|operator|viewer)-\d+"
+    r"[A-Z]+_[A-Z_]+|HOME|LAND|SEARCH|PURCHASE|SHOP_TEST|default|(?:cart|operator|viewer)-\d+"
 )
 
 

@@ -99,8 +99,8 @@ def test_the_events_of_a_request_are_shown_with_their_bodies(visitor: Any, path:
     response = get(visitor, path)
     assert re.fullmatch(r"1 event, [\d.]+ ms", side_bar(response))
     content = panel(response)
-    ((kind, page, database, milliseconds), _) = rows(content)
-    assert (kind, page, database) == ("HOME", "HOME", "default")
+    ((kind, page, destination, database, milliseconds), _) = rows(content)
+    assert (kind, page, destination, database) == ("HOME", "HOME", "default", "default")
     assert f"Time spent in tracking: {milliseconds} ms" in content
     assert float(milliseconds) > 0
     (body,) = bodies(content)

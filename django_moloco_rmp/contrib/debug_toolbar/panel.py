@@ -39,6 +39,7 @@ _REASONS = {
 class _Reported:
     event_type: str
     page_id: str
+    destination: str
     using: str
     milliseconds: float
     body: str
@@ -64,13 +65,22 @@ class _Record:
 _current: ContextVar[_Record | None] = ContextVar("moloco_panel", default=None)
 
 
-def _collect(sender: Any, event: Event, using: str, seconds: float, **_: Any) -> None:
+def _collect(
+    sender: Any, event: Event, destination: str, using: str, seconds: float, **_: Any
+) -> None:
     record = _current.get()
     if record is not None:
         body = json.dumps(to_wire(event), indent=2, ensure_ascii=False)
         milliseconds = round(seconds * 1000, 2)
         record.reported.append(
-            _Reported(event.event_type.value, event.page_id or "", using, milliseconds, body)
+            _Reported(
+                event.event_type.value,
+                event.page_id or "",
+                destination,
+                using,
+                milliseconds,
+                body,
+            )
         )
         record.seconds += seconds
 
