@@ -52,7 +52,7 @@ def test_the_settings_table_tells_the_defaults() -> None:
     }
     # The others have a default in words.
     assert {field.name for field in fields(Settings)} - set(told) == {
-        *("platform_id", "api_key", "platform_name", "hash_key"),
+        *("platform_id", "api_key", "platform_name", "destinations", "hash_key"),
         *("user_id", "persistent_id_cookie_age", "buffered"),
     }
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, load_command_class
@@ -16,6 +17,8 @@ from django.template import engines
 
 import django_moloco_rmp
 from django_moloco_rmp import decorators, exceptions, signals, testing
+from django_moloco_rmp.conf import get_settings, problems
+from django_moloco_rmp.parsers import DESTINATION_KEYS
 from django_moloco_rmp.templatetags import moloco_rmp as tags
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +148,30 @@ def test_each_check_has_its_row_and_each_row_its_check() -> None:
     known = CHECK.findall((ROOT / "django_moloco_rmp/checks.py").read_text("utf-8"))
     assert sorted(set(told)) == sorted(set(known))
     assert len(told) == len(set(told))
+
+
+def test_each_key_of_a_destination_is_told() -> None:
+    text = (DOCS / "reference/settings.md").read_text("utf-8").split("## Keys of a destination")[1]
+    rows = re.findall(r"^\| (`[^|]+) \|", text.split("\n## ")[0], re.M)
+    assert {key for row in rows for key in re.findall("`(.+?)`", row)} == set(DESTINATION_KEYS)
+
+
+def test_the_settings_of_several_destinations_have_no_fault(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    for name in ("DE", "CH"):
+        monkeypatch.setenv(f"MOLOCO_RMP_{name}_PLATFORM_ID", f"SHOP_{name}")
+        monkeypatch.setenv(f"MOLOCO_RMP_{name}_API_KEY", "test-key")
+    text = (DOCS / "howto/several-destinations.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    found = [block for block in blocks if '"DESTINATIONS"' in block]
+    assert len(found) == 3
+    for block in found:
+        names: dict[str, Any] = {}
+        exec(block, names)
+        settings.MOLOCO_RMP = names["MOLOCO_RMP"]
+        assert problems() == []
+        assert set(get_settings().destinations) == set(names["MOLOCO_RMP"]["DESTINATIONS"])
 
 
 def test_each_command_is_told_of() -> None:
