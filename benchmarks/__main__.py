@@ -16,6 +16,7 @@ BENCHMARKS = (
     "purchase",
     "relay",
     "relays",
+    "server",
     "backlog",
     "dashboard",
     "memory",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -19,6 +20,17 @@ def cpu(pid: int) -> float:
     # Its name, in parentheses, may have blanks in it.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def named(*names: str) -> float:
+    """Return the CPU seconds that all present processes of some names have used."""
+    total = 0.0
+    for folder in Path("/proc").glob("[0-9]*"):
+        # One may end while it is looked at.
+        with suppress(OSError):
+            if (folder / "comm").read_text().strip() in names:
+                total += cpu(int(folder.name))
+    return total
 
 
 def machine_cpu() -> float:
