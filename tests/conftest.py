@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 
 from django_moloco_rmp.sandbox import SandboxServer
@@ -25,6 +26,17 @@ settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
 )
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests that meet a database; pytest-django forbids it to all the others."""
+    case = getattr(item, "cls", None)
+    if (
+        item.get_closest_marker("django_db") is not None
+        or not {"db", "transactional_db"}.isdisjoint(getattr(item, "fixturenames", ()))
+        or (case is not None and issubclass(case, TransactionTestCase))
+    ):
+        item.add_marker("database")
 
 
 @pytest.fixture(scope="session")
