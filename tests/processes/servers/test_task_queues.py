@@ -104,8 +104,9 @@ def kill_all(pid: int) -> None:
 @contextmanager
 def celery_worker(folder: Path, **moloco_rmp: Any) -> Iterator[int]:
     """A Celery worker with a timetable; killed at the end."""
-    queue = ["--queues", os.environ["SHOP_QUEUE"]]
-    arguments = ["--app", "tests.runners.project", "worker", "--concurrency", "1", *queue]
+    # Celery's workers of one name, on one RabbitMQ, get in each other's way.
+    own = ["--hostname", f"{uuid4()}@%h", "--queues", os.environ["SHOP_QUEUE"]]
+    arguments = ["--app", "tests.runners.project", "worker", "--concurrency", "1", *own]
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "ERROR"]
     beat = ["--beat", "--schedule", str(folder / f"beat-{uuid4()}")]
     with started(
@@ -177,6 +178,7 @@ def broker_away(kind: str) -> Iterator[str]:
         yield f"{scheme}://127.0.0.1:{port}//"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "kind", ["redis refuses", "redis is silent", "amqp refuses", "amqp is silent"]
 )
@@ -274,6 +276,7 @@ def test_workers_of_djangos_tasks_send_and_one_that_is_killed_loses_nothing(
         assert set(ids(sandbox)) == set(emitted)
 
 
+@pytest.mark.alone
 def test_all_runners_at_once_share_one_limit_and_one_probe(
     sandbox: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +321,7 @@ def first_of_each_episode(sandbox: SandboxServer) -> list[float]:
     return [times[0], *(each for each in times if each > times[0] + 3)]
 
 
+@pytest.mark.alone
 def test_a_queue_of_djangos_tasks_that_is_away_holds_up_nobody(
     sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
