@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.test import TransactionTestCase
@@ -27,9 +28,26 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
 )
 
+HERE = Path(__file__).parent
+#: Where tox looks for the tests that have an environment or a run of their own.
+FOLDERS = {
+    "browser": (HERE / "e2e", HERE / "sandbox"),
+    "docs": (HERE / "docs",),
+    "faults": (HERE / "faults",),
+    "hosts": (HERE / "hosts",),
+    "servers": (HERE / "processes" / "servers",),
+}
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the tests that meet a database; pytest-django forbids it to all the others."""
+    """
+    Mark the tests that meet a database; pytest-django forbids it to all the others.
+
+    :raises UsageError: it is where tox would never run it
+    """
+    for marker, folders in FOLDERS.items():
+        if item.get_closest_marker(marker) and not set(folders) & set(item.path.parents):
+            raise pytest.UsageError(f"{item.nodeid}: tox does not look here for {marker}")
     case = getattr(item, "cls", None)
     if (
         item.get_closest_marker("django_db") is not None
