@@ -49,7 +49,7 @@ class EventClient:
     host it was meant for. Proxies and certificate bundles are taken from the environment once,
     as requests does (``HTTPS_PROXY``, ``NO_PROXY``, ``REQUESTS_CA_BUNDLE``).
 
-    :param platform_id: see :func:`endpoint`, as for the next three
+    :param platform_id: see :func:`~django_moloco_rmp.endpoints.endpoint`, as for the next three
     :param api_key: the platform's User Event API key
     :param timeout: seconds to connect, and seconds for the answer, headers and body together; the
         first is also the limit of each step of sending, see :attr:`longest_call`
