@@ -15,6 +15,8 @@ from django_moloco_rmp.protocol import SECOND
 # Seconds in which clocks drift apart by a millisecond or so, and readings enough to choose from.
 _LONGEST = 10.0
 _MOST = 50
+# Seconds: SQLite tells whole milliseconds, so that two readings may seem so much apart.
+_GRAIN = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Reading:
     def agrees_with(self, other: Reading) -> bool:
         """Return whether both can be true of clocks that nobody has set in between."""
         shift = (other.now - self.now) / SECOND
-        return self.read_at + shift <= other.read_by and other.read_at <= self.read_by + shift
+        latest, earliest = other.read_by + _GRAIN, other.read_at - _GRAIN
+        return self.read_at + shift <= latest and earliest <= self.read_by + shift
 
 
 class Readings:

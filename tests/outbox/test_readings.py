@@ -39,6 +39,18 @@ def test_no_moment_is_too_early_and_none_later_than_by_the_last_reading(
         assert closest.doubt <= last.doubt
 
 
+@given(st.floats(0, 9), st.floats(0, 9))
+def test_clocks_that_tell_whole_milliseconds_agree_with_themselves(
+    one: float, other: float
+) -> None:
+    # As SQLite's does.
+    readings = [
+        Reading(int((at + AHEAD) * 1000) * 1000, at - 1e-5, at + 1e-5) for at in (one, other)
+    ]
+    assert readings[0].agrees_with(readings[1])
+    assert readings[1].agrees_with(readings[0])
+
+
 def test_a_quick_reading_helps_a_slow_one() -> None:
     clock = Readings()
     quick = reading(0.0, 0.001, 0.001)
