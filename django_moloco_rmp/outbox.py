@@ -142,39 +142,43 @@ class Outbox:
 
         :raises django.db.Error: none or some of them were written; it is safe to do so again
         """
-        model = _model()
-        rows = [model(**{name: getattr(entry, name) for name in _COLUMNS}) for entry in entries]
-        # Only PostgreSQL, told to ignore conflicts, ignores none but those of ids: the others would
-        # leave out in silence what breaks any other rule.
-        vendor = connections[self.using].vendor
-        conflicts: dict[str, Any] = {"ignore_conflicts": True}
-        if vendor != "postgresql":
-            conflicts = {"update_conflicts": True, "update_fields": ["event_id"]}
-        if vendor == "sqlite":
-            conflicts["unique_fields"] = _KEY
-        self._rows.bulk_create(rows, batch_size=_BATCH, **conflicts)
+        connection = connections[self.using]
+        most = connection.features.max_query_params or _BATCH * len(_COLUMNS)
+        size = min(_BATCH, most // len(_COLUMNS))
+        with transaction.atomic(using=self.using, savepoint=False), connection.cursor() as cursor:
+            for start in range(0, len(entries), size):
+                batch = entries[start : start + size]
+                values = [getattr(entry, name) for entry in batch for name in _COLUMNS]
+                cursor.execute(self._statement(len(batch)), values)
 
     def _insert(self, entry: Entry) -> bool:
         connection = connections[self.using]
+        statement = self._statement(1)
+        if connection.vendor == "mysql":
+            # The other form does not tell whether there was a row.
+            statement = self._statement(1, verb="INSERT IGNORE", conflict="")
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [getattr(entry, name) for name in _COLUMNS])
+            return bool(cursor.rowcount)
+
+    def _statement(self, rows: int, *, verb: str = "INSERT", conflict: str | None = None) -> str:
+        # Not as Django has it: told to ignore conflicts, SQLite would leave out in silence what
+        # breaks any rule; and a model's instance for each row costs more than all the rest.
+        connection = connections[self.using]
         meta = _model()._meta
-        values = [getattr(entry, name) for name in _COLUMNS]
         columns, key = (
-            ", ".join(connection.ops.quote_name(meta.get_field(name).column) for name in names)
+            [connection.ops.quote_name(meta.get_field(name).column) for name in names]
             for names in (_COLUMNS, _KEY)
         )
-        # Not as Django has it: told to ignore conflicts, SQLite would leave out in silence what
-        # breaks any rule.
-        verb, suffix = "INSERT", f" ON CONFLICT ({key}) DO NOTHING"
-        if connection.vendor == "mysql":
-            # It has no such clause, and ON DUPLICATE KEY does not tell whether there was a row.
-            verb, suffix = "INSERT IGNORE", ""
-        statement = (
-            f"{verb} INTO {connection.ops.quote_name(meta.db_table)} ({columns})"
-            f" VALUES ({', '.join(['%s'] * len(values))}){suffix}"
+        if conflict is None and connection.vendor == "mysql":
+            conflict = f" ON DUPLICATE KEY UPDATE {key[0]} = {key[0]}"
+        elif conflict is None:
+            conflict = f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
+        row = f"({', '.join(['%s'] * len(columns))})"
+        return (
+            f"{verb} INTO {connection.ops.quote_name(meta.db_table)} ({', '.join(columns)})"
+            f" VALUES {', '.join([row] * rows)}{conflict}"
         )
-        with connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            return bool(cursor.rowcount)
 
     def claim(self, limit: int, lease: timedelta) -> Lease:
         """

@@ -61,12 +61,15 @@ def test_a_relay_stopped_before_it_runs_takes_nothing(sandbox: SandboxServer) ->
 def test_a_closed_relay_begins_nothing_more() -> None:
     record_many(3)
     with HoldingServer() as server, relay_to(server.url, concurrency=1) as relay:
+        before = {*threading.enumerate()}
         relay.begin()
         relay.step()
+        (sender,) = [each for each in {*threading.enumerate()} - before if "sender" in each.name]
         server.wait_for(1)
         relay.close()
         server.answering.set()
-        wait_until(lambda: "moloco-sender" not in [each.name for each in threading.enumerate()])
+        sender.join(PATIENCE)
+        assert not sender.is_alive()
     assert len(server.requests) == 1
     assert OutboxEvent.objects.exclude(lease_token="").count() == 3
 
