@@ -18,6 +18,8 @@ from tests.processes.servers.serving import LISTENER, Server, deliver_rest, find
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
     pytest.mark.servers,
+    # Beside others a worker once took more than half a minute to end, of some hundred.
+    pytest.mark.alone,
 ]
 
 
