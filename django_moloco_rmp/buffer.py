@@ -19,7 +19,7 @@ from django.db.models import F
 
 from django_moloco_rmp import signals
 from django_moloco_rmp.choices import EventType
-from django_moloco_rmp.counts import Counts, Tallies
+from django_moloco_rmp.counts import Counts, Tallies, dropped_by_destination
 from django_moloco_rmp.database import retrying
 from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.outbox import Entry, Outbox
@@ -201,12 +201,15 @@ class Buffer:
 
     def _count_shed(self, using: str) -> None:
         with self._lock:
-            shed = {key: count for key, count in self._shed.items() if key[0] == using}
-        for destination in {name for _, name, _ in shed}:
-            tallies = Tallies()
-            counted = {key: count for key, count in shed.items() if key[1] == destination}
-            for (*_, event_type), count in counted.items():
-                tallies.add_dropped(event_type, count)
+            shed = {
+                (destination, event_type): number
+                for (alias, destination, event_type), number in self._shed.items()
+                if alias == using
+            }
+        for destination, tallies in dropped_by_destination(shed).items():
+            counted = {
+                (using, *key): number for key, number in shed.items() if key[0] == destination
+            }
             self._count(using, destination, tallies, sum(counted.values()))
             with self._lock:
                 self._shed.subtract(counted)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -63,6 +64,18 @@ class Tallies:
     def add_dropped(self, event_type: str, number: int) -> None:
         """Count events that never became rows."""
         self.counts.setdefault((event_type, DROPPED), Count()).count += number
+
+
+def dropped_by_destination(numbers: Mapping[tuple[str, str], int]) -> dict[str, Tallies]:
+    """
+    Return tallies of events that never became rows, or were discarded, in the destinations' order.
+
+    :param numbers: how many, by destination and event type
+    """
+    found: dict[str, Tallies] = {}
+    for (destination, event_type), number in sorted(numbers.items()):
+        found.setdefault(destination, Tallies()).add_dropped(event_type, number)
+    return found
 
 
 def _complete(count: Count, payload: str) -> None:

@@ -153,10 +153,12 @@ class Outbox:
 
     def _insert(self, entry: Entry) -> bool:
         connection = connections[self.using]
-        statement = self._statement(1)
-        if connection.vendor == "mysql":
+        statement = (
             # The other form does not tell whether there was a row.
-            statement = self._statement(1, verb="INSERT IGNORE", conflict="")
+            self._statement(1, verb="INSERT IGNORE", conflict="")
+            if connection.vendor == "mysql"
+            else self._statement(1)
+        )
         with connection.cursor() as cursor:
             cursor.execute(statement, [getattr(entry, name) for name in _COLUMNS])
             return bool(cursor.rowcount)

@@ -36,6 +36,11 @@ class Chosen:
         """What goes on with an address that has a parameter, to keep the choice."""
         return f"&{urlencode({PARAMETER: self.name})}" if len(self.known) > 1 else ""
 
+    @property
+    def first_query(self) -> str:
+        """The same for an address that has no parameter yet."""
+        return self.query.replace("&", "?", 1)
+
 
 def chosen(request: HttpRequest, using: str) -> Chosen:
     """

@@ -124,8 +124,7 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise PermissionDenied
         using = default_alias()
         about = chosen(request, using)
-        query = f"?{about.query[1:]}" if about.query else ""
-        back = HttpResponseRedirect(f"{self._url('gate_changelist')}{query}")
+        back = HttpResponseRedirect(f"{self._url('gate_changelist')}{about.first_query}")
         if about.is_another:
             # What was meant for one must not befall another.
             self.message_user(request, gettext("There is no such destination."), messages.WARNING)

@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.db.models.lookups import Exact
 
 from django_moloco_rmp import signals
-from django_moloco_rmp.counts import Counts, Tallies
+from django_moloco_rmp.counts import Counts, dropped_by_destination
 from django_moloco_rmp.database import DatabaseMicroseconds, DatabaseNow, found_by_key, retrying
 from django_moloco_rmp.models import OutboxEvent
 
@@ -75,11 +75,6 @@ def _discard(using: str, batch: list[int]) -> Counter[tuple[str, str]]:
             # Not delete(): where the project listens to pre_delete, that reads the rows first.
             mine._raw_delete(using)
         counts = Counter((destination, event_type) for destination, event_type, _ in found)
-        # In order, as those of all who write them.
-        for destination in sorted({name for name, _ in counts}):
-            tallies = Tallies()
-            for (name, event_type), count in counts.items():
-                if name == destination:
-                    tallies.add_dropped(event_type, count)
+        for destination, tallies in dropped_by_destination(counts).items():
             Counts(using, destination).write(found[0][2], tallies)
     return counts

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connections
 
 from django_moloco_rmp.client import EventClient
+from django_moloco_rmp.fleet import Fleet
 from django_moloco_rmp.gate import Gate
 from django_moloco_rmp.outbox import Outbox
 from django_moloco_rmp.relay import Relay
@@ -47,8 +48,8 @@ def relay_to(
 
 
 @contextmanager
-def running(relay: Relay, **options: Any) -> Iterator[threading.Thread]:
-    """Run a relay in a thread of its own, and stop it at the end."""
+def running(relay: Relay | Fleet, **options: Any) -> Iterator[threading.Thread]:
+    """Run a relay, or a fleet of them, in a thread of its own, and stop it at the end."""
 
     def run() -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -22,7 +23,7 @@ from django_moloco_rmp.outbox import Outbox
 from django_moloco_rmp.relay import Tally
 from django_moloco_rmp.sandbox import SandboxServer
 from tests.http_server import Answer, ScriptedServer
-from tests.outbox.relays import PATIENCE, HoldingServer, relay_to
+from tests.outbox.relays import PATIENCE, HoldingServer, relay_to, running
 from tests.outbox.samples import record, record_many, seconds_until_due, without_table
 from tests.processes.children import wait_until
 
@@ -40,24 +41,6 @@ def sending(**urls: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def running(fleet: Fleet, **options: Any) -> Iterator[threading.Thread]:
-    def run() -> None:
-        try:
-            fleet.run(**options)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        fleet.stop()
-        thread.join(PATIENCE)
-    assert not thread.is_alive()
-
-
 @pytest.fixture
 def servers() -> Iterator[tuple[SandboxServer, SandboxServer]]:
     with ExitStack() as stack:
@@ -68,11 +51,8 @@ def sent(server: SandboxServer) -> list[str]:
     return [each["body"]["id"] for each in server.events()]
 
 
-def left() -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in OutboxEvent.objects.values_list("destination", flat=True):
-        counts[name] = counts.get(name, 0) + 1
-    return counts
+def left() -> Counter[str]:
+    return Counter(OutboxEvent.objects.values_list("destination", flat=True))
 
 
 def test_each_event_goes_to_its_destination(servers: tuple[SandboxServer, SandboxServer]) -> None:
@@ -179,11 +159,9 @@ def test_each_relay_is_set_up_as_its_entry_says() -> None:
     assert leases == {"de": 80, "fr": 100}
 
 
-def held() -> dict[str, int]:
-    counts = {"de": 0, "fr": 0}
-    for name in OutboxEvent.objects.exclude(lease_token="").values_list("destination", flat=True):
-        counts[name] += 1
-    return counts
+def held() -> Counter[str]:
+    rows = OutboxEvent.objects.exclude(lease_token="")
+    return Counter(rows.values_list("destination", flat=True))
 
 
 def test_so_many_events_are_so_many_of_all(servers: tuple[SandboxServer, SandboxServer]) -> None:
