@@ -91,6 +91,8 @@ class Claims:
         self._fingerprint = fingerprint
         self._clock = clock
         self._is_known = False
+        # Whether the last look got all it wanted, so that more are due, as a rule.
+        self._expects_more = False
         self._claim_seconds = 0.0
         self._readings = Readings()
 
@@ -101,9 +103,10 @@ class Claims:
         :param free: how many posts could start now; where there are slots no more are taken
         :raises django.db.Error: nothing was taken
         """
-        if not self._outbox.has_due():
+        if not self._expects_more and not self._outbox.has_due():
             return Turn(is_idle=True)
         turn = self._gate.change(partial(self._decide, wanted, free))
+        self._expects_more = len(turn.jobs) >= wanted
         self._is_known = True
         self._settlement.counted()
         if turn.jobs:

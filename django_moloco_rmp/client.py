@@ -16,6 +16,7 @@ from types import TracebackType
 
 import requests
 from requests.utils import select_proxy
+from urllib3 import HTTPConnectionPool, Timeout
 
 from django_moloco_rmp.connections import BoundedAdapter
 from django_moloco_rmp.endpoints import DEFAULT_DOMAIN_SUFFIX, endpoint
@@ -80,20 +81,16 @@ class EventClient:
             base_url=base_url,
         )
         self._api_key = api_key
-        self._timeout = timeout
-        # Preparing a request costs a third of the CPU of a call. Only its body ever changes.
-        self._prepared = requests.Request(
-            "POST",
-            self.url,
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "Content-Type": "application/json",
-                "User-Agent": user_agent("django-moloco-rmp"),
-                "X-API-Key": api_key,
-            },
-        ).prepare()
-        # The adapter alone, without a Session: no redirects, no cookies, no .netrc.
+        self._seconds = timeout
+        self._timeout = Timeout(connect=timeout[0], read=timeout[1])
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "User-Agent": user_agent("django-moloco-rmp"),
+            "X-API-Key": api_key,
+        }
+        self._address = requests.Request("POST", self.url).prepare()
         self._adapter = BoundedAdapter(
             pool_connections=1, pool_maxsize=pool_size, max_retries=0, pool_block=True
         )
@@ -101,6 +98,7 @@ class EventClient:
             environment = session.merge_environment_settings(self.url, {}, True, True, None)
         self._proxies = environment["proxies"]
         self._verify: bool | str = environment["verify"] or True
+        self._route: tuple[HTTPConnectionPool, str] | None = None
 
     @property
     def longest_call(self) -> float:
@@ -113,7 +111,7 @@ class EventClient:
         not answer, the time to connect to each of them. A call that finds ``pool_size`` others
         under way waits for one of them first.
         """
-        connect, read = self._timeout
+        connect, read = self._seconds
         steps = 7 if select_proxy(self.url, self._proxies) else 4
         return steps * connect + read
 
@@ -133,6 +131,7 @@ class EventClient:
 
     def close(self) -> None:
         """Close the kept connections. The client may be used again afterwards."""
+        self._route = None
         self._adapter.close()
 
     def insert_event(self, event: Event) -> None:
@@ -156,17 +155,30 @@ class EventClient:
         if failure is not None:
             raise failure
 
+    def _way(self) -> tuple[HTTPConnectionPool, str]:
+        """Return the connections to post by, and the target that is named there."""
+        # Kept, and without requests' own response: both together are a quarter of a call's CPU.
+        route = self._route
+        if route is None:
+            pool = self._adapter.pool(self._address, verify=self._verify, proxies=self._proxies)
+            target = self._adapter.request_url(self._address, self._proxies)
+            route = self._route = pool, target
+        return route
+
     def _post(self, body: bytes) -> DeliveryError | None:
-        request = self._prepared.copy()
-        request.body = body
-        request.headers["Content-Length"] = str(len(body))
         try:
-            response = self._adapter.send(
-                request,
-                stream=True,
+            pool, target = self._way()
+            response = pool.urlopen(
+                "POST",
+                target,
+                body=body,
+                headers=self._headers,
                 timeout=self._timeout,
-                verify=self._verify,
-                proxies=self._proxies,
+                redirect=False,
+                retries=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
             )
         except TRANSPORT_ERRORS as error:
             return network_error(error, secret=self._api_key)
@@ -175,10 +187,11 @@ class EventClient:
         finally:
             # Ends the connection unless all of the answer was read.
             response.close()
-        if 200 <= response.status_code <= 299:
+            response.release_conn()
+        if 200 <= response.status <= 299:
             return None
         return api_error(
-            response.status_code,
+            response.status,
             response_message(content, response.reason or "", secret=self._api_key),
             parse_retry_after(response.headers.get("Retry-After"), time.time()),
         )

@@ -13,8 +13,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
-from urllib3 import PoolManager
+from urllib3 import HTTPConnectionPool, PoolManager
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -23,6 +24,22 @@ class BoundedAdapter(HTTPAdapter):
 
     Each call has to have one, and a connect timeout, which bounds a proxy's answer to CONNECT.
     """
+
+    def pool(
+        self, request: PreparedRequest, *, verify: bool | str, proxies: Mapping[str, str]
+    ) -> HTTPConnectionPool:
+        """
+        Return the connections that requests to this address go by: without a session, there are no
+        redirects, no cookies and no .netrc.
+
+        :param verify: as for requests, as the next
+        :raises OSError: there is no such bundle of certificates
+        :raises requests.RequestException: a proxy's address is at fault
+        :raises urllib3.exceptions.HTTPError: the address is
+        """
+        pool: Any = self.get_connection_with_tls_context(request, verify, proxies=dict(proxies))
+        self.cert_verify(pool, request.url, verify, None)  # type: ignore[no-untyped-call]
+        return pool  # type: ignore[no-any-return]
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the manager of direct connections."""

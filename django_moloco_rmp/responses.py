@@ -42,7 +42,7 @@ _CONFIGURATION_ERRORS = (
 )
 
 
-def read_bounded(response: requests.Response) -> bytes:
+def read_bounded(response: urllib3.BaseHTTPResponse) -> bytes:
     """
     Return what can be read of an answer's body, up to :data:`MAX_RESPONSE_SIZE`. How long it may
     take is up to the connection.
@@ -53,12 +53,12 @@ def read_bounded(response: requests.Response) -> bytes:
     content = b""
     # After an interim answer (1xx) the final one may follow on the same connection, where it
     # must not be taken for the answer to the next event: leave it unread, to be closed.
-    if response.status_code < 200:
+    if response.status < 200:
         return content
     try:
         while len(content) < MAX_RESPONSE_SIZE:
             # Returns after one packet, while read() would wait for all it was asked for.
-            chunk = response.raw.read1(MAX_RESPONSE_SIZE - len(content))
+            chunk = response.read1(MAX_RESPONSE_SIZE - len(content))
             if not chunk:
                 break
             content += chunk

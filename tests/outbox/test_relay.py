@@ -279,7 +279,7 @@ def test_a_connection_lost_before_the_event_was_accepted(
     assert relay.run(until_empty=True) == Tally(rescheduled=1)
     row = OutboxEvent.objects.get()
     assert (row.failures, row.last_status) == (1, None)
-    assert row.last_error.startswith("ConnectionError")
+    assert row.last_error.startswith("ProtocolError")
     passing.advance(5)
     relay.run(until_empty=True)
     assert [call["status"] for call in sandbox.events()] == [0, 200]

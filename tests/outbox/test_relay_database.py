@@ -382,7 +382,7 @@ def test_what_a_claim_and_a_settlement_cost(keeps_id: bool, settlement: list[str
     record_many(5, keeps_id=keeps_id)
     Gate("default").look()
     bell = CountingBell()
-    relay = Relay(Outbox("default"), lambda body: None, batch_size=5, bell=bell)
+    relay = Relay(Outbox("default"), lambda body: None, batch_size=6, bell=bell)
     lock, claim, save = ["UPDATE", "SELECT"], ["SELECT", "UPDATE", "SELECT"], ["UPDATE"]
     assert statements(relay) == ["SELECT", *lock, *claim, *save]
     for _ in range(5):
@@ -393,6 +393,19 @@ def test_what_a_claim_and_a_settlement_cost(keeps_id: bool, settlement: list[str
     assert statements(relay)[:5] == [*settlement, *count, "SELECT"]
     relay.wake()
     assert statements(relay) == ["SELECT"]
+    relay.close()
+
+
+def test_a_look_that_got_all_it_wanted_is_followed_by_one_that_does_not_ask_first() -> None:
+    record_many(10)
+    Gate("default").look()
+    bell = CountingBell()
+    relay = Relay(Outbox("default"), lambda body: None, batch_size=5, bell=bell)
+    look = ["UPDATE", "SELECT", "SELECT", "UPDATE", "SELECT", "UPDATE"]
+    assert statements(relay) == ["SELECT", *look]
+    for _ in range(5):
+        assert bell.rings.acquire(timeout=PATIENCE)
+    assert statements(relay) == ["DELETE", "UPDATE", "INSERT", "UPDATE", *look]
     relay.close()
 
 
