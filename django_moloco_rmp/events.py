@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, field, fields, replace
-from ipaddress import AddressValueError, IPv4Address
 
 from django_moloco_rmp.choices import ChannelType, EventType, PersonalizationMode, choice
 from django_moloco_rmp.event_ids import new_event_id, require_event_id
@@ -21,6 +20,7 @@ from django_moloco_rmp.money import CURRENCIES, Money, require_money
 from django_moloco_rmp.text import (
     MAX_ID_LENGTH,
     clean,
+    is_ipv4,
     optional_text,
     set_texts,
     shorten_page_id,
@@ -122,12 +122,10 @@ def _is_language(value: str) -> bool:
 
 
 def _check_ip(value: str) -> None:
-    try:
-        IPv4Address(value)
-    except AddressValueError:
+    if not is_ipv4(value):
         raise InvalidEventError(
             "device.ip", "is not a dotted IPv4 address", "Leave IPv6 addresses out."
-        ) from None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, TypeAlias
 
+from django_moloco_rmp.text import is_ipv4
+
 IdentifierKind: TypeAlias = Literal["user_id", "persistent_id", "custom_id"]
 
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -165,9 +167,12 @@ def parse_address(text: str) -> Address | None:
     match = _NODE.fullmatch(text)
     if match is None:
         return None
+    if match["v4"]:
+        if not is_ipv4(match["v4"]):
+            return None
+        # From its four bytes, for ipaddress takes long to read a text.
+        return IPv4Address(bytes(map(int, match["v4"].split("."))))
     try:
-        if match["v4"]:
-            return IPv4Address(match["v4"])
         # Only IPv6 addresses are written in brackets.
         address = IPv6Address(match["bracketed"] or match["v6"])
     except ValueError:

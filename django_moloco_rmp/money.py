@@ -40,9 +40,25 @@ class Money:
     def __init__(self, amount: Decimal | int | str, currency: str | None = None) -> None:
         object.__setattr__(self, "amount", _amount(amount))
         object.__setattr__(self, "currency", _currency(currency))
+        self._refuse_fraction()
+
+    def in_currency(self, currency: str | None) -> Money:
+        """
+        Return the same amount in a currency, for one that has none yet.
+
+        :raises InvalidEventError: as for the class
+        """
+        # Its amount has been looked at.
+        money = object.__new__(Money)
+        object.__setattr__(money, "amount", self.amount)
+        object.__setattr__(money, "currency", _currency(currency))
+        money._refuse_fraction()
+        return money
+
+    def _refuse_fraction(self) -> None:
         if self.currency in WHOLE_CURRENCIES and self.amount != self.amount.to_integral_value():
             raise InvalidEventError(
-                "amount", f"is a fraction, which {currency} does not have", "Round it."
+                "amount", f"is a fraction, which {self.currency} does not have", "Round it."
             )
 
 

@@ -192,7 +192,19 @@ def _is_read(request: HttpRequest) -> bool:
 
 def _referer(request: HttpRequest) -> SplitResult | None:
     header: str = request.META.get("HTTP_REFERER", "")
-    value = header[:MAX_REFERER_LENGTH]
+    if not header:
+        return None
+    if len(header) > MAX_KNOWN_PATH_LENGTH:
+        return _parsed(header[:MAX_REFERER_LENGTH])
+    return _parsed_once(header)
+
+
+@lru_cache(maxsize=MAX_KNOWN_PATHS)
+def _parsed_once(value: str) -> SplitResult | None:
+    return _parsed(value)
+
+
+def _parsed(value: str) -> SplitResult | None:
     if not value.isprintable():
         return None
     try:

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, partial
@@ -38,6 +37,7 @@ from django_moloco_rmp.events import (
     total,
 )
 from django_moloco_rmp.exceptions import InvalidEventError
+from django_moloco_rmp.items import priced
 from django_moloco_rmp.outbox import Entry, Outbox, default_alias
 from django_moloco_rmp.shopper import Shopper, Snapshot, current_shopper
 
@@ -361,7 +361,7 @@ def _with_currency(item: Item, currency: str | None) -> Item:
     price_seller = _money("price_seller", item.price_seller, currency)
     if price is item.price and price_seller is item.price_seller:
         return item
-    return replace(item, price=price, price_seller=price_seller)
+    return priced(item, price, price_seller)
 
 
 def _money(field: str, value: Amount | None, currency: str | None) -> Money | None:
@@ -369,7 +369,7 @@ def _money(field: str, value: Amount | None, currency: str | None) -> Money | No
         return None
     try:
         money = value if isinstance(value, Money) else Money(value)
-        return money if money.currency else Money(money.amount, currency)
+        return money if money.currency else money.in_currency(currency)
     except InvalidEventError as error:
         raise error.under(field) from None
 
