@@ -24,6 +24,7 @@ from django_moloco_rmp.conf import DEFAULT
 from django_moloco_rmp.database import Clock, found_by_key, retrying
 from django_moloco_rmp.events import Event
 from django_moloco_rmp.exceptions import DeliveryError
+from django_moloco_rmp.savepoint import execute_apart
 from django_moloco_rmp.wire import dumps
 
 _PENDING, _SENT, _REJECTED = 0, 1, 2
@@ -123,12 +124,15 @@ class Outbox:
         """
         connection = connections[self.using]
         entry = Entry.of(event, keeps_id=keeps_id, destination=self.destination)
-        # Only PostgreSQL gives up the whole transaction for one failed statement.
-        if connection.vendor == "postgresql" and not connection.get_autocommit():
-            with transaction.atomic(using=self.using):
-                return self._insert(entry)
+        statement = (
+            # The other form does not tell whether there was a row.
+            self._statement(1, verb="INSERT IGNORE", conflict="")
+            if connection.vendor == "mysql"
+            else self._statement(1)
+        )
+        values = [getattr(entry, name) for name in _COLUMNS]
         try:
-            return self._insert(entry)
+            return bool(execute_apart(self.using, statement, values))
         except DatabaseError as error:
             if connection.in_atomic_block and _ends_transaction(connection.vendor, error):
                 # The shop's statements are gone too: what follows must not commit as if not.
@@ -150,18 +154,6 @@ class Outbox:
                 batch = entries[start : start + size]
                 values = [getattr(entry, name) for entry in batch for name in _COLUMNS]
                 cursor.execute(self._statement(len(batch)), values)
-
-    def _insert(self, entry: Entry) -> bool:
-        connection = connections[self.using]
-        statement = (
-            # The other form does not tell whether there was a row.
-            self._statement(1, verb="INSERT IGNORE", conflict="")
-            if connection.vendor == "mysql"
-            else self._statement(1)
-        )
-        with connection.cursor() as cursor:
-            cursor.execute(statement, [getattr(entry, name) for name in _COLUMNS])
-            return bool(cursor.rowcount)
 
     def _statement(self, rows: int, *, verb: str = "INSERT", conflict: str | None = None) -> str:
         # Not as Django has it: told to ignore conflicts, SQLite would leave out in silence what

@@ -6,8 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth.models import Group
@@ -116,8 +117,8 @@ def statements(**keywords: Any) -> list[str]:
 def test_an_event_is_one_insert_and_never_a_look_before(depth: int) -> None:
     expected = ["INSERT"]
     if depth and connection.vendor == "postgresql":
-        # It gives up a whole transaction for one statement that fails.
-        expected = ["SAVEPOINT", "INSERT", "RELEASE"]
+        # It gives up a whole transaction for one statement that fails. All three at once.
+        expected = ["SAVEPOINT"]
     with nested(depth):
         assert statements() == expected
         assert statements(event_type="HOME") == expected
@@ -219,6 +220,41 @@ def test_a_driver_that_fails_does_not_take_the_order_with_it(transaction_: Any) 
 
     with connection.execute_wrapper(fail):
         assert_only_the_event_is_lost(transaction_)
+
+
+@pytest.fixture
+def bound_by_server() -> Iterator[None]:
+    """A connection whose server takes one statement at a time, each with its values apart."""
+    options = connection.settings_dict["OPTIONS"]
+    connection.close()
+    with (
+        mock.patch.dict(options, server_side_binding=True),
+        mock.patch.dict(connection.features.__dict__, uses_server_side_binding=True),
+    ):
+        yield
+        connection.close()
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="an option of PostgreSQL's driver")
+@pytest.mark.usefixtures("bound_by_server")
+def test_a_server_that_takes_one_statement_at_a_time_is_asked_three_times() -> None:
+    with nested(1):
+        assert statements(event_id="order-1") == ["SAVEPOINT", "INSERT", "RELEASE"]
+    assert written() == {"order-1"}
+    with without_table():
+        assert_only_the_event_is_lost(transaction.atomic)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="others undo the statement alone")
+def test_a_transaction_of_the_shop_that_has_failed_stays_failed() -> None:
+    with configured(RAISE_ERRORS=False), dropped() as drops, transaction.atomic():
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+        assert emit(event_id="order-1") is None
+        with pytest.raises(transaction.TransactionManagementError):
+            written()
+    assert [told[1] for told in drops.told] == ["database"]
+    assert written() == set()
 
 
 @pytest.mark.usefixtures("broken_outbox")
