@@ -41,6 +41,9 @@ _SETTLE_SECONDS = 0.25
 _SETTLE_RESULTS = 10
 # Seconds between looks at the table when nothing is due, and the pace at which they grow apart.
 _POLL = (1.0, 5.0)
+# Seconds without a look after one that took all there was. Events that come one by one are then
+# taken up together: a look costs as much as several of them.
+_REST = 0.2
 _PRUNE_SECONDS = 3600.0
 _PRUNE_MOMENT = 0.1
 #: Seconds of idleness between two signs of life.
@@ -316,8 +319,9 @@ class Relay:
         self._refresh()
         turn = self._claims.look(self._wanted(), self._senders.size - self._senders.outstanding)
         now = time.monotonic()
-        # Or each commit would ask a gate which has said when to come again.
-        self._is_deaf = turn.is_shut or turn.is_early
+        rests = turn.is_all and not self._until_empty
+        # Or each commit would ask a gate which has said when to come again, or an empty table.
+        self._is_deaf = turn.is_shut or turn.is_early or rests
         self._is_empty = turn.is_idle or turn.is_shut
         self._is_paced = turn.is_paced
         if turn.jobs:
@@ -329,7 +333,7 @@ class Relay:
             self._idle(now)
             turn = Turn(wait=self._poll)
             self._poll = min(self._poll * 2, _POLL[1])
-        self._look_at = now + turn.wait
+        self._look_at = now + (_REST if rests else turn.wait)
 
     def _refresh(self) -> None:
         connection = connections[self._outbox.using]
