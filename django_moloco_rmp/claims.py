@@ -39,8 +39,8 @@ class Turn:
     What a look brought: jobs, or how long to wait.
 
     ``is_idle`` if nothing is due, ``is_shut`` if the circuit lets nothing through, ``is_early`` if
-    the next slot is too far ahead, ``is_paced`` if there are slots at all, ``is_all`` if nothing more
-    is due. ``began`` is when the gate's time was read (monotonic).
+    the next slot is too far ahead, ``is_paced`` if there are slots at all, ``is_all`` if nothing
+    more is due. ``began`` is when the gate's time was read (monotonic).
     """
 
     jobs: tuple[Job, ...] = ()

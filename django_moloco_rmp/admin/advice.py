@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from django.utils.translation import gettext, ngettext
 
 from django_moloco_rmp.admin.durations import ago, span
-from django_moloco_rmp.admin.figures import number
+from django_moloco_rmp.admin.numbers import number
 from django_moloco_rmp.conf import Problem, Settings
 from django_moloco_rmp.protocol import Reason, State
 from django_moloco_rmp.status import Status

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.conf import settings as django_settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
@@ -12,29 +11,8 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, path, reverse
 from django.utils.translation import gettext
 
-from django_moloco_rmp import conf
-from django_moloco_rmp.admin.charts import STRIP
 from django_moloco_rmp.admin.choosing import PARAMETER, chosen
-from django_moloco_rmp.admin.coverage import (
-    Finding,
-    gone,
-    identifiers,
-    measures,
-    pairing,
-    percent,
-    total,
-)
-from django_moloco_rmp.admin.durations import ago
-from django_moloco_rmp.admin.figures import number
-from django_moloco_rmp.admin.scenarios import Delivered, Tick, delivered, ticks
-from django_moloco_rmp.choices import EventType
-from django_moloco_rmp.counts import KEPT
-from django_moloco_rmp.gate import Gate
-from django_moloco_rmp.models import Gate as GateRow
 from django_moloco_rmp.outbox import default_alias
-from django_moloco_rmp.protocol import SECOND
-
-_SAMPLE = ("sample_events", "sample_identifiers", "sample_most")
 
 
 class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -64,19 +42,11 @@ class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Show the checklist."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        # Each process of the shop loads this module, and hardly any of them shows the page.
+        from django_moloco_rmp.admin.review import review  # noqa: PLC0415
+
         using = default_alias()
         about = chosen(request, using)
-        gate = Gate(using, about.name)
-        now = gate.look().now
-        found = delivered(using, about.name)
-        everything = total(found)
-        row = (
-            GateRow._base_manager.using(using)
-            .values(*_SAMPLE, "reason", "last_success_at")
-            .get(pk=about.name)
-        )
-        ticked = [_shown(tick, now) for tick in ticks(found)]
-        open_ones = [each for each in ticked if each["state"] == "open"]
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
@@ -87,18 +57,7 @@ class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "actions_on_top": True,
             "destination": about,
             "destination_parameter": PARAMETER,
-            "ticks": ticked,
-            "done": sum(1 for each in ticked if each["state"] == "done"),
-            "open": len(open_ones),
-            "days": KEPT // 24,
-            "total": number(everything.count),
-            "measures": measures(everything),
-            "types": [_type(name, found[name]) for name in _names(found)],
-            "strip": STRIP,
-            "findings": [
-                _pairing(about.name, row["reason"], row["last_success_at"]),
-                identifiers(*(row[name] for name in _SAMPLE)),
-            ],
+            **review(using, about.name),
             "dashboard_url": self._dashboard_url(),
             **(extra_context or {}),
         }
@@ -111,41 +70,3 @@ class ChecklistAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return reverse("admin:moloco_rmp_gate_changelist", current_app=self.admin_site.name)
         except NoReverseMatch:
             return ""
-
-
-def _pairing(name: str, reason: str, last_success_at: int) -> Finding:
-    destinations = {} if conf.problems() else conf.get_settings().destinations
-    if destinations and name not in destinations:
-        return gone()
-    return pairing(destinations.get(name), reason, last_success_at, is_debug=django_settings.DEBUG)
-
-
-def _shown(tick: Tick, now: int) -> dict[str, Any]:
-    return {
-        "state": tick.state,
-        "label": tick.label,
-        "title": tick.scenario.title,
-        "steps": tick.scenario.steps,
-        "expected": tick.scenario.expected,
-        "advice": "" if tick.state == "done" else tick.scenario.advice,
-        "count": number(tick.count),
-        "seen": ago(max(now - tick.last_at, 0) / SECOND) if tick.last_at else "",
-        "example": tick.example,
-    }
-
-
-def _names(found: dict[str, Delivered]) -> list[str]:
-    known = [each.value for each in EventType if each.value in found]
-    return known + sorted(set(found) - set(known))
-
-
-def _type(name: str, found: Delivered) -> dict[str, Any]:
-    shares = (
-        *(found.with_user_id, found.with_persistent_id, found.with_both),
-        *(found.with_page_id, found.with_referrer),
-    )
-    return {
-        "name": name,
-        "count": number(found.count),
-        "shares": [percent(share / found.count) for share in shares],
-    }

@@ -14,24 +14,15 @@ from django.urls import NoReverseMatch, path, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from django_moloco_rmp import conf, runners
+from django_moloco_rmp import runners
 from django_moloco_rmp.admin import journal
-from django_moloco_rmp.admin.advice import drain, headline
-from django_moloco_rmp.admin.choosing import PARAMETER, Chosen, chosen
-from django_moloco_rmp.admin.durations import ago, moment, span
-from django_moloco_rmp.admin.figures import LABELS, PERIODS, counted, figures, number
-from django_moloco_rmp.admin.grouping import grouped
-from django_moloco_rmp.admin.masks import masked_message
+from django_moloco_rmp.admin.choosing import PARAMETER, chosen
 from django_moloco_rmp.backlog import Backlog
-from django_moloco_rmp.counts import HOUR
 from django_moloco_rmp.gate import Gate, Held
 from django_moloco_rmp.models import Gate as GateRow
-from django_moloco_rmp.models import OutboxEvent
 from django_moloco_rmp.outbox import default_alias
 from django_moloco_rmp.protocol import State
-from django_moloco_rmp.status import read_status
 
-_MOST_GROUPS = 5
 _REFRESH_SECONDS = 10
 
 
@@ -97,8 +88,7 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Show the dashboard, or only what changes in it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        period = request.GET.get("period", "")
-        context = self._standing(request, period if period in PERIODS else "day")
+        context = self._standing(request)
         request.current_app = self.admin_site.name
         if request.GET.get("fragment") == "1":
             response = TemplateResponse(request, "admin/moloco_rmp/gate/standing.html", context)
@@ -154,88 +144,37 @@ class DashboardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         except NoReverseMatch:
             return ""
 
-    def _standing(self, request: HttpRequest, period: str) -> dict[str, Any]:
-        """Return how delivery stands, for the template."""
+    def _standing(self, request: HttpRequest) -> dict[str, Any]:
+        """Return how delivery stands, and what may be done about it."""
+        # Each process of the shop loads this module, and hardly any of them shows the page.
+        from django_moloco_rmp.admin.standing import standing  # noqa: PLC0415
+
         using = default_alias()
         about = chosen(request, using)
-        problems = conf.problems()
-        settings = None if problems else conf.get_settings()
-        kept = Backlog(
+        events_url = self._url("outboxevent_changelist") if self._sees_events(request) else ""
+        found = standing(
             using,
-            about.name,
+            about,
+            request.GET.get("period", ""),
+            events_url,
             most_counted=self.most_counted,
             most_looked_at=self.most_looked_at,
         )
-        status = read_status(using, about.name, backlog=kept)
-        backlog = status.backlog
-        now = Gate(using, about.name).look().now
-        became = figures(using, about.name, period, now // HOUR)
-        events_url = self._url("outboxevent_changelist") if self._sees_events(request) else ""
-        is_new = not (
-            status.delivered
-            or status.rejected
-            or backlog.pending.count.number
-            or backlog.rejected.count.number
-            or not became.is_empty
-        )
+        state = found["status"].state
         may_operate = self.may_operate(request)
         may_resend = request.user.has_perm("moloco_rmp.resend_event") and bool(events_url)
-        is_paused = status.state is State.PAUSED
         return {
-            "headline": headline(status, about.name, settings, problems, is_new=is_new),
+            **found,
             "destination": about,
             "destination_parameter": PARAMETER,
-            "status": status,
-            "since": _when(status.since_ago),
-            "probe_in": None if status.probe_in is None else span(status.probe_in),
-            "probes_now": status.probe_in is not None and status.probe_in < 1,
-            "waiting": counted(backlog.pending.count),
-            "rejected": counted(backlog.rejected.count),
-            "oldest": None if backlog.oldest is None else span(backlog.oldest),
-            "drain": drain(status),
-            "relay_seen": ago(status.relay_seen_ago),
-            "last_success": ago(status.last_success_ago),
-            "types": [(name, number(count)) for name, count in backlog.pending.types.items()],
-            "is_sample": backlog.pending.is_sample,
-            "figures": became,
-            "periods": [(name, label, name == period) for name, label in LABELS.items()],
-            "period": period,
-            "errors": self._errors(using, about, events_url),
-            "last_error": masked_message(status.last_error),
-            "last_error_ago": ago(status.last_error_ago),
             "events_url": events_url,
-            "may_pause": may_operate and not is_paused,
-            "may_resume": may_operate and is_paused,
-            "may_probe": may_operate and status.state in {State.BACKOFF, State.OPEN},
-            "may_resend": may_resend and backlog.rejected.count.number > 0,
+            "may_pause": may_operate and state is not State.PAUSED,
+            "may_resume": may_operate and state is State.PAUSED,
+            "may_probe": may_operate and state in {State.BACKOFF, State.OPEN},
+            "may_resend": may_resend and found["status"].backlog.rejected.count.number > 0,
             "buttons": {name: self._url("gate_operate", name) for name in _OPERATIONS},
             "checkbox": helpers.ACTION_CHECKBOX_NAME,
         }
 
     def _sees_events(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("moloco_rmp.view_outboxevent"))
-
-    def _errors(self, using: str, about: Chosen, events_url: str) -> dict[str, Any]:
-        rows = OutboxEvent._base_manager.using(using)
-        found = grouped(rows.filter(state=OutboxEvent.State.REJECTED, destination=about.name))
-        newest = sorted(found.groups, key=lambda group: group.newest, reverse=True)
-        return {
-            "groups": [
-                {
-                    "message": masked_message(group.message),
-                    "status": group.status,
-                    "count": number(group.count),
-                    "types": ", ".join(sorted(group.event_types)),
-                    "url": f"{events_url}?state=rejected&message={group.key}{about.query}"
-                    if events_url
-                    else "",
-                }
-                for group in newest[:_MOST_GROUPS]
-            ],
-            "more": max(0, len(found.groups) - _MOST_GROUPS),
-            "looked_at": number(found.looked_at) if found.is_partial else "",
-        }
-
-
-def _when(seconds: float | None) -> dict[str, Any] | None:
-    return None if seconds is None else {"ago": ago(seconds), "at": moment(seconds)}

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_moloco_rmp.admin.charts import Column, Strip
-from django_moloco_rmp.backlog import Count
+from django_moloco_rmp.admin.numbers import number
 from django_moloco_rmp.choices import EventType
 from django_moloco_rmp.counts import DELIVERED, DROPPED, REJECTED, RETRIED
 from django_moloco_rmp.models import HourlyCount
@@ -181,14 +181,3 @@ def _moment(hour: int, form: str) -> str:
     if form == "week_hour":
         return f"{formats.date_format(local, 'D j')}, {formats.time_format(local, 'TIME_FORMAT')}"
     return formats.time_format(local, "H:i")
-
-
-def number(value: float, digits: int = 0) -> str:
-    """Return a number for a person."""
-    return formats.number_format(value, digits, force_grouping=True)
-
-
-def counted(count: Count) -> str:
-    """Return a count that may have ended at a limit."""
-    text = number(count.number)
-    return gettext("more than %s") % text if count.is_more else text

@@ -11,8 +11,8 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from django_moloco_rmp.admin.choosing import PARAMETER, chosen
-from django_moloco_rmp.admin.figures import number
 from django_moloco_rmp.admin.grouping import Grouped, grouped
+from django_moloco_rmp.admin.numbers import number
 from django_moloco_rmp.choices import EventType
 from django_moloco_rmp.database import DatabaseNow
 from django_moloco_rmp.models import OutboxEvent
