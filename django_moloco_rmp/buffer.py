@@ -38,7 +38,7 @@ BROWSING = (
 MOST_EVENTS = 10_000
 #: So many at a time are written at once; fewer wait for others, seconds.
 BATCH = 500
-LINGER = 0.05
+LINGER = 0.15
 # Seconds after which a failed insert is tried again, and the most that these grow to.
 _RETRY = (0.5, 5.0)
 _IDLE = 5.0

@@ -21,7 +21,7 @@ from tests.outbox.workers import Workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BOTH = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-LINGER = 0.05
+LINGER = 0.15
 #: What a step says that was written: the database, and where it goes.
 HERE = ("default", "default")
 
@@ -65,11 +65,11 @@ def written(using: str = "default") -> list[str]:
 
 def test_an_event_waits_a_moment_for_others(buffer: Buffer, time: Time) -> None:
     first = fill(buffer, "HOME")
-    time.now += 0.03
+    time.now += 0.1
     second = fill(buffer, "LAND")
     wait, written_to = buffer.step()
-    assert (wait, written_to, written()) == (pytest.approx(0.02), set(), [])
-    time.now += 0.02
+    assert (wait, written_to, written()) == (pytest.approx(0.05), set(), [])
+    time.now += 0.05
     assert buffer.step() == (5.0, {HERE})
     assert written() == first + second
     assert len(buffer) == 0
