@@ -39,8 +39,8 @@ class Turn:
     What a look brought: jobs, or how long to wait.
 
     ``is_idle`` if nothing is due, ``is_shut`` if the circuit lets nothing through, ``is_early`` if
-    the next slot is too far ahead, ``is_paced`` if there are slots at all, ``is_all`` if nothing
-    more is due. ``began`` is when the gate's time was read (monotonic).
+    the next slot is too far ahead, ``is_paced`` if there are slots at all, ``has_taken_all`` if
+    nothing more is due. ``began`` is when the gate's time was read (monotonic).
     """
 
     jobs: tuple[Job, ...] = ()
@@ -49,7 +49,7 @@ class Turn:
     is_shut: bool = False
     is_early: bool = False
     is_paced: bool = False
-    is_all: bool = False
+    has_taken_all: bool = False
     began: float = 0.0
 
 
@@ -153,7 +153,7 @@ class Claims:
         return Turn(
             tuple(_job(event, grant, reading, slots, n) for n, event in enumerate(events)),
             is_paced=bool(slots.interval),
-            is_all=len(lease.events) < slots.count,
+            has_taken_all=len(lease.events) < slots.count,
             began=held.read_at,
         )
 

@@ -150,8 +150,8 @@ class EventClient:
         :raises DeliveryError: it was not accepted; ask the error what to do
         """
         failure = self._post(body.encode())
-        # Raised here, outside of any except block: the request of the library's own error, with
-        # the key among its headers, must not travel along as the context of ours.
+        # Raised here, outside of any except block: the library's own error, whose traceback leads
+        # to the headers with the key, must not travel along as the context of ours.
         if failure is not None:
             raise failure
 

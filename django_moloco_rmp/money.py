@@ -44,7 +44,7 @@ class Money:
 
     def in_currency(self, currency: str | None) -> Money:
         """
-        Return the same amount in a currency, for one that has none yet.
+        Return the same amount in a currency.
 
         :raises InvalidEventError: as for the class
         """

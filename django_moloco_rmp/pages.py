@@ -33,8 +33,8 @@ MAX_REFERER_LENGTH = 2048
 
 logger = logging.getLogger("django_moloco_rmp")
 
-#: Most paths whose views are remembered, and the most characters that each may have: they come from
-#: a header that anybody can write.
+#: Most referrers and paths that are remembered, and the most characters that each may have: they
+#: come from a header that anybody can write. They stay in this process's memory.
 MAX_KNOWN_PATHS = 1024
 MAX_KNOWN_PATH_LENGTH = 256
 

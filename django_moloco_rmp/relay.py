@@ -41,9 +41,6 @@ _SETTLE_SECONDS = 0.25
 _SETTLE_RESULTS = 10
 # Seconds between looks at the table when nothing is due, and the pace at which they grow apart.
 _POLL = (1.0, 5.0)
-# Seconds without a look after one that took all there was. Events that come one by one are then
-# taken up together: a look costs as much as several of them.
-_REST = 0.2
 _PRUNE_SECONDS = 3600.0
 _PRUNE_MOMENT = 0.1
 #: Seconds of idleness between two signs of life.
@@ -81,6 +78,8 @@ class Relay:
     :param lease: how long a claim holds, seconds
     :param send_seconds: the longest that one post may take, seconds
     :param drain_seconds: how long a stopped relay waits for what is being sent, seconds
+    :param rest_seconds: how long it does not look after it has taken all there was, seconds: events
+        that come one by one are then taken up together, as a look costs as much as several of them
     :param idle_seconds: after how long without an event no connection is kept, seconds
     :param max_qps: the most calls in any one second, of all relays together; None for no limit
     :param fingerprint: of what the calls are configured with; a new one is tried at once
@@ -102,6 +101,7 @@ class Relay:
         lease: float = 120.0,
         send_seconds: float = 13.05,
         drain_seconds: float = 20.0,
+        rest_seconds: float = 0.2,
         idle_seconds: float = 10.0,
         max_qps: float | None = None,
         fingerprint: str = "",
@@ -131,6 +131,7 @@ class Relay:
         )
         self._batch_size = batch_size
         self._drain_seconds = drain_seconds
+        self._rest_seconds = rest_seconds
         self._idle_seconds = idle_seconds
         self._dedupe = timedelta(days=dedupe_days)
         self._rejected = timedelta(days=rejected_days)
@@ -319,7 +320,7 @@ class Relay:
         self._refresh()
         turn = self._claims.look(self._wanted(), self._senders.size - self._senders.outstanding)
         now = time.monotonic()
-        rests = turn.is_all and not self._until_empty
+        rests = turn.has_taken_all and not self._until_empty
         # Or each commit would ask a gate which has said when to come again, or an empty table.
         self._is_deaf = turn.is_shut or turn.is_early or rests
         self._is_empty = turn.is_idle or turn.is_shut
@@ -333,7 +334,7 @@ class Relay:
             self._idle(now)
             turn = Turn(wait=self._poll)
             self._poll = min(self._poll * 2, _POLL[1])
-        self._look_at = now + (_REST if rests else turn.wait)
+        self._look_at = now + (self._rest_seconds if rests else turn.wait)
 
     def _refresh(self) -> None:
         connection = connections[self._outbox.using]

@@ -18,8 +18,8 @@ MAX_MESSAGE_LENGTH = 500
 #: Most bytes read of an answer.
 MAX_RESPONSE_SIZE = 16 * 1024
 
-#: Everything that requests, urllib3, http.client and the socket below them raise for a failed
-#: exchange. requests lets some of urllib3's errors through unchanged.
+#: Everything that urllib3, http.client and the socket below them raise for a failed exchange, and
+#: requests for an address that it cannot find a way to.
 TRANSPORT_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -96,8 +96,10 @@ def network_error(error: Exception, *, secret: str = "") -> NetworkError:
 
     :param secret: replaced by ``***`` if it should appear
     """
-    # A proxy's address may hold a password.
-    text = re.sub(r"//[^/@\s]*@", "//***@", f"{type(error).__name__}: {error}")
+    # A proxy's address may hold a password; and where it cannot be read, nobody knows which part.
+    is_unread = isinstance(error, urllib3.exceptions.LocationParseError)
+    reason = "an address cannot be read" if is_unread else str(error)
+    text = re.sub(r"//[^/@\s]*@", "//***@", f"{type(error).__name__}: {reason}")
     return NetworkError(_one_line(text, secret), isinstance(error, _CONFIGURATION_ERRORS))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import Error, connections, transaction
+from django.db import connections, transaction
 
 # Of ours alone: Django's own are numbered.
 _NAME = "moloco_rmp"
@@ -30,6 +30,7 @@ def execute_apart(using: str, statement: str, values: Sequence[Any]) -> int:
     if not _takes_several(connection):
         with transaction.atomic(using=using):
             return _execute(connection, statement, values)
+    has_failed = _has_failed(connection)
     try:
         with connection.cursor() as cursor:
             # On one way to the server and back instead of three.
@@ -39,7 +40,9 @@ def execute_apart(using: str, statement: str, values: Sequence[Any]) -> int:
             cursor.nextset()
             return int(cursor.rowcount)
     except BaseException:
-        _roll_back(connection)
+        # A failure from before is the shop's to undo; and nothing may have come to the server.
+        if _has_failed(connection) and not has_failed:
+            _execute(connection, f"ROLLBACK TO SAVEPOINT {_NAME}; RELEASE SAVEPOINT {_NAME}", ())
         raise
 
 
@@ -50,21 +53,15 @@ def _execute(connection: Any, statement: str, values: Sequence[Any]) -> int:
 
 
 def _takes_several(connection: Any) -> bool:
-    """Return whether the driver sends several statements as one, and tells of each."""
+    """Return whether several statements can be sent as one, and each tells how many rows it is."""
     return (
         connection.Database.__name__ == "psycopg"
         and not connection.features.uses_server_side_binding
+        # They are written for one statement, and may read on to the last result.
+        and not connection.execute_wrappers
     )
 
 
-def _roll_back(connection: Any) -> None:
-    # Nothing has come to the server, or nothing has failed there.
-    if connection.connection.info.transaction_status.name == "INTRANS":
-        return
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(f"ROLLBACK TO SAVEPOINT {_NAME}; RELEASE SAVEPOINT {_NAME}")
-    except Error:
-        # As Django does it: nothing that follows may be committed.
-        if connection.in_atomic_block:
-            connection.set_rollback(True)
+def _has_failed(connection: Any) -> bool:
+    """Return whether the transaction is one that can only be rolled back."""
+    return bool(connection.connection.info.transaction_status.name == "INERROR")

@@ -246,15 +246,41 @@ def test_a_server_that_takes_one_statement_at_a_time_is_asked_three_times() -> N
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="others undo the statement alone")
-def test_a_transaction_of_the_shop_that_has_failed_stays_failed() -> None:
+def test_a_transaction_of_the_shop_that_has_failed_is_the_shops_to_mend() -> None:
     with configured(RAISE_ERRORS=False), dropped() as drops, transaction.atomic():
-        with suppress(DatabaseError), connection.cursor() as cursor:
-            cursor.execute("SELECT 1 / 0")
-        assert emit(event_id="order-1") is None
-        with pytest.raises(transaction.TransactionManagementError):
-            written()
+        with connection.cursor() as cursor:
+            cursor.execute("SAVEPOINT shop")
+            with suppress(DatabaseError):
+                cursor.execute("SELECT 1 / 0")
+            assert emit(event_id="order-1") is None
+            cursor.execute("ROLLBACK TO SAVEPOINT shop")
+        assert emit(event_id="order-2") == "order-2"
     assert [told[1] for told in drops.told] == ["database"]
-    assert written() == set()
+    assert written() == {"order-2"}
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="others get one statement anyway")
+def test_a_wrapper_that_reads_on_does_not_make_a_known_id_a_new_one() -> None:
+    def read_on(execute: Any, *arguments: Any) -> Any:
+        answer = execute(*arguments)
+        while answer is not None and answer.nextset():
+            pass
+        return answer
+
+    with transaction.atomic(), connection.execute_wrapper(read_on):
+        assert emit(event_id="order-1") == "order-1"
+        assert emit(event_id="order-1") is None
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.usefixtures("broken_outbox")
+def test_what_follows_a_lost_event_is_committed(is_first: bool) -> None:
+    with configured(RAISE_ERRORS=False), transaction.atomic():
+        if not is_first:
+            Group.objects.create(name="before")
+        assert emit() is None
+        Group.objects.create(name="after")
+    assert Group.objects.filter(name="after").exists()
 
 
 @pytest.mark.usefixtures("broken_outbox")

@@ -186,7 +186,9 @@ def test_a_row_that_breaks_a_rule_is_an_error_and_not_taken_for_known(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif("connection.vendor != 'mysql'", reason="only MySQL undoes all for a deadlock")
+@pytest.mark.skipif(
+    "connections['default'].vendor != 'mysql'", reason="only MySQL undoes all for a deadlock"
+)
 def test_a_deadlock_that_undid_the_shops_transaction_cannot_be_committed(outbox: Outbox) -> None:
     both_have_one = threading.Barrier(2)
     # Of this test alone: what another has deleted is in the index for a while, and locks the gap.

@@ -382,7 +382,7 @@ def test_what_a_claim_and_a_settlement_cost(keeps_id: bool, settlement: list[str
     record_many(5, keeps_id=keeps_id)
     Gate("default").look()
     bell = CountingBell()
-    relay = Relay(Outbox("default"), lambda body: None, batch_size=6, bell=bell)
+    relay = Relay(Outbox("default"), lambda body: None, batch_size=6, rest_seconds=3600, bell=bell)
     lock, claim, save = ["UPDATE", "SELECT"], ["SELECT", "UPDATE", "SELECT"], ["UPDATE"]
     assert statements(relay) == ["SELECT", *lock, *claim, *save]
     for _ in range(5):
@@ -390,7 +390,7 @@ def test_what_a_claim_and_a_settlement_cost(keeps_id: bool, settlement: list[str
     # The first of its hour makes the row of its count.
     count = ["UPDATE", "INSERT", "UPDATE"]
     assert statements(relay) == [*settlement, *count]
-    # It has taken all there was, and so rests for a moment, whoever wakes it.
+    # It has taken all there was, and so rests, whoever wakes it; but not if it is to end.
     relay.wake()
     assert statements(relay) == []
     relay.begin(until_empty=True)
@@ -411,6 +411,23 @@ def test_a_look_that_got_all_it_wanted_is_followed_by_one_that_does_not_ask_firs
     for _ in range(5):
         assert bell.rings.acquire(timeout=PATIENCE)
     assert statements(relay) == ["DELETE", "UPDATE", "INSERT", "UPDATE", *look]
+    for _ in range(5):
+        assert bell.rings.acquire(timeout=PATIENCE)
+    # Nor does this one, which finds that there is nothing more; the next one asks first.
+    nothing = ["UPDATE", "SELECT", "SELECT", "UPDATE"]
+    assert statements(relay)[: 2 + len(nothing)] == ["DELETE", "UPDATE", *nothing]
+    relay.wake()
+    assert statements(relay) == ["SELECT"]
+    relay.close()
+
+
+def test_after_its_rest_a_relay_looks_without_being_woken() -> None:
+    record_many(1)
+    bell = CountingBell()
+    relay = Relay(Outbox("default"), lambda body: None, rest_seconds=0, bell=bell)
+    assert relay.step() is not None
+    assert bell.rings.acquire(timeout=PATIENCE)
+    assert statements(relay)[:5] == ["DELETE", "UPDATE", "INSERT", "UPDATE", "SELECT"]
     relay.close()
 
 

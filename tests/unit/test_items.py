@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import decimal
-from dataclasses import FrozenInstanceError, dataclass
+from dataclasses import FrozenInstanceError, dataclass, fields
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_moloco_rmp.exceptions import InvalidEventError
-from django_moloco_rmp.items import Item, as_item, as_items, total
+from django_moloco_rmp.items import Item, as_item, as_items, priced, total
 from django_moloco_rmp.money import Money
 from tests import strategies
 
@@ -62,6 +62,16 @@ def test_item_holds_what_it_was_given() -> None:
     assert item.quantity == 2
     assert item.seller_id == "s"
     assert item.price_seller == seller
+
+
+def test_other_prices_leave_all_else_as_it_is() -> None:
+    price, seller = Money("19.90", "EUR"), Money(15, "EUR")
+    item = Item("p", item_group_id="g", price=Money(1), quantity=2, seller_id="s")
+    assert priced(item, price, seller) == Item(
+        "p", item_group_id="g", price=price, quantity=2, seller_id="s", price_seller=seller
+    )
+    # There is no other field that could be forgotten.
+    assert len(fields(Item)) == 6
 
 
 def test_item_group_id_is_enough() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import decimal
 import pickle
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
 from typing import Any
@@ -146,6 +147,22 @@ def test_a_fraction_of_what_has_none_is_refused(currency: str) -> None:
 def test_a_fraction_is_refused_when_the_currency_is_filled_in() -> None:
     with pytest.raises(InvalidEventError, match="a fraction"):
         replace(Money("9.50"), currency="JPY")
+
+
+def outcome(make: Callable[[], Money]) -> Money | str:
+    try:
+        return make()
+    except InvalidEventError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("currency", ["EUR", "JPY", None, "eur", "XXX"])
+@pytest.mark.parametrize("amount", ["0", "20", "19.90"])
+def test_a_currency_that_is_filled_in_is_looked_at_as_one_that_was_given(
+    amount: str, currency: str | None
+) -> None:
+    filled_in = outcome(lambda: Money(amount).in_currency(currency))
+    assert filled_in == outcome(lambda: Money(amount, currency))
 
 
 def test_money_is_a_value() -> None:

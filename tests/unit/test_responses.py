@@ -145,6 +145,12 @@ def test_password_of_a_proxy_is_masked() -> None:
     assert error.message == "OSError: cannot reach http://***@proxy:3128/x"
 
 
+def test_an_address_that_cannot_be_read_is_not_shown_as_part_of_it_may_be_a_password() -> None:
+    error = network_error(urllib3.exceptions.LocationParseError("me:pa"))
+    assert error.message == "LocationParseError: an address cannot be read"
+    assert error.is_configuration
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from ipaddress import AddressValueError, IPv4Address
+
 import pytest
-from hypothesis import given
+from django.utils.safestring import SafeString
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from django_moloco_rmp.events import Device
 from django_moloco_rmp.exceptions import InvalidEventError
-from django_moloco_rmp.text import clean, optional_text, shorten_page_id
+from django_moloco_rmp.text import clean, is_ipv4, optional_text, shorten_page_id
 from tests.strategies import any_text
 
 LONG_PATH = "/c/" + "x" * 200
@@ -50,6 +55,52 @@ def test_clean_returns_a_plain_str() -> None:
 @pytest.mark.parametrize("blank", [None, "", " ", "\t\n", "\x00", "\u3000"])
 def test_blank_is_absent(blank: str | None) -> None:
     assert optional_text("domain", blank) is None
+
+
+def outcome(make: Callable[[], str | None]) -> object:
+    try:
+        return make()
+    except InvalidEventError as error:
+        return error.field, error.rule
+
+
+@given(any_text)
+@example(" ")
+@example("\u3000")
+@example(SafeString("safe"))
+@example("x" * 128)
+@example("x" * 129)
+def test_texts_of_a_whole_are_cleaned_like_one_alone(raw: str) -> None:
+    def alone() -> str | None:
+        return optional_text("device.unique_device_id", raw, limit=128)
+
+    def of_a_whole() -> str | None:
+        return Device(unique_device_id=raw).unique_device_id
+
+    assert outcome(of_a_whole) == outcome(alone)
+    assert type(outcome(of_a_whole)) is type(outcome(alone))
+    assert Device(model=raw).model == optional_text("device.model", raw)
+
+
+def _reads_as_ipv4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+@given(
+    st.ip_addresses(v=4).map(str)
+    | st.from_regex(r"[0-9]{0,4}(\.[0-9]{0,4}){2,4}\n?", fullmatch=True)
+    | st.text()
+)
+@example("01.2.3.4")
+@example("1.2.3.256")
+@example("1.2.3.4\n")
+@example("\u0661.2.3.4")
+def test_an_address_is_what_the_standard_library_takes_for_one(text: str) -> None:
+    assert is_ipv4(text) == _reads_as_ipv4(text)
 
 
 @pytest.mark.parametrize("value", [1, True, b"bytes", 1.5, ["a"]])
