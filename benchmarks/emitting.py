@@ -22,10 +22,10 @@ PROPERTIES: dict[str, Any] = {
 Call = Callable[[], object]
 
 
-def moloco(url: str) -> Callable[[Callable[[Call], None]], None]:
+def moloco(url: str, relay: str = "thread") -> Callable[[Callable[[Call], None]], None]:
     """Ours: in a request of a shopper who is signed in, all that is lazy still to be found out."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
-    os.environ["BENCH_MOLOCO_RMP"] = json.dumps({"BASE_URL": url})
+    os.environ["BENCH_MOLOCO_RMP"] = json.dumps({"BASE_URL": url, "RELAY": relay})
     import django  # noqa: PLC0415
 
     django.setup()
@@ -45,6 +45,11 @@ def moloco(url: str) -> Callable[[Callable[[Call], None]], None]:
         )
 
     return once
+
+
+def unsent(url: str) -> Callable[[Callable[[Call], None]], None]:
+    """The same, written to the outbox by this process and left there for another to send."""
+    return moloco(url, "command")
 
 
 def segment(url: str) -> Callable[[Callable[[Call], None]], None]:
@@ -89,7 +94,13 @@ def direct(url: str) -> Callable[[Callable[[Call], None]], None]:
     return once
 
 
-EMITTERS = {"moloco": moloco, "segment": segment, "posthog": posthog, "direct": direct}
+EMITTERS = {
+    "moloco": moloco,
+    "moloco, unsent": unsent,
+    "segment": segment,
+    "posthog": posthog,
+    "direct": direct,
+}
 
 
 def main() -> None:

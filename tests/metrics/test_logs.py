@@ -157,11 +157,11 @@ def test_a_drop_is_told_in_attributes(
 ) -> None:
     raw = {"PLATFORM_ID": "SHOP_TEST", "API_KEY": "test-key"}
     with override_settings(MOLOCO_RMP=raw):
-        track("PURCHASE", **{"shopper": {"user_id": "4711"}, **arguments})
+        track("PURCHASE", **{"shopper": {"user_id": "a shopper whom nobody may know"}, **arguments})
     (logged,) = caplog.records
     assert (logged.msg, attributes(logged)) == (message, documented()[message][1])
     assert (logged.__dict__["event_type"], logged.__dict__["reason"]) == ("PURCHASE", reason)
-    assert "4711" not in repr(logged.__dict__)
+    assert "a shopper whom nobody may know" not in repr(logged.__dict__)
 
 
 @pytest.mark.django_db(transaction=True)
