@@ -28,7 +28,10 @@ def main(say: Say, *, quick: bool = False) -> None:
 
 
 def _relays(say: Say, here: list[str], sent: list[int]) -> None:
-    say("MiB in memory of one relay, by how many events it has sent; answers come at once.")
+    say(
+        "MiB in memory of one relay, by how many events it has sent; answers come at once. Last a"
+        " bare loop of 8 threads that post with a `requests.Session` each."
+    )
     say("")
     _head(say, ["before", *(f"{each:,}" for each in sent)])
     for database in here:
@@ -38,6 +41,10 @@ def _relays(say: Say, here: list[str], sent: list[int]) -> None:
                 stock.ask(sent[-1])
             with children.Child(env, "benchmarks.counting", *sent) as relay:
                 _row(say, database, [relay.hear() for _ in range(len(sent) + 1)])
+    with Sink() as sink:
+        env = children.environment("sqlite://:memory:")
+        with children.Child(env, "benchmarks.posting", sink.url, *sent) as loop:
+            _row(say, "none: a bare loop", [loop.hear() for _ in range(len(sent) + 1)])
 
 
 def _workers(say: Say, here: list[str], served: list[int]) -> None:

@@ -87,7 +87,7 @@ def by_hand() -> list[str]:
     finally:
         transaction.rollback()
         transaction.set_autocommit(True)
-    return [each for each in found if each == "INSERT"]
+    return [each for each in found if each in {"INSERT", "SAVEPOINT"}]
 
 
 def event_loop() -> list[str | None]:
