@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_moloco_rmp.gate import Gate
@@ -37,7 +37,7 @@ def cut_connections() -> int:
         for number in numbers:
             try:
                 cursor.execute("KILL CONNECTION %s", [number])
-            except connection.Database.OperationalError:  # it has gone by itself
+            except OperationalError:  # it has gone by itself
                 continue
         return len(numbers)
 
