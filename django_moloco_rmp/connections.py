@@ -37,9 +37,12 @@ class BoundedAdapter(HTTPAdapter):
         :raises requests.RequestException: a proxy's address is at fault
         :raises urllib3.exceptions.HTTPError: the address is
         """
-        pool: Any = self.get_connection_with_tls_context(request, verify, proxies=dict(proxies))
-        self.cert_verify(pool, request.url, verify, None)  # type: ignore[no-untyped-call]
-        return pool  # type: ignore[no-any-return]
+        adapter: Any = self  # the types of these two are not the same in all releases
+        pool: HTTPConnectionPool = adapter.get_connection_with_tls_context(
+            request, verify, proxies=dict(proxies)
+        )
+        adapter.cert_verify(pool, request.url, verify, None)
+        return pool
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the manager of direct connections."""
