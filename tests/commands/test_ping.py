@@ -157,7 +157,17 @@ def test_a_proxy_that_is_not_there(ping: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_a_proxy_that_is_no_address(ping: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "gopher://127.0.0.1")
     ran = ping("http://shop-evt.invalid")
-    assert "Not OK: The proxy of the environment" in ran.out or "cannot be called" in ran.out
+    assert "Not OK: The proxy of the environment does not let it through." in ran.out
+
+
+def test_a_proxy_whose_password_spoils_its_address(
+    ping: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://shop:se/kret@proxy.example:3128")
+    ran = ping("http://shop-evt.invalid")
+    assert "Not OK: The address cannot be called at all." in ran.out
+    assert "LocationParseError: an address cannot be read" in ran.out
+    assert "kret" not in ran.out
 
 
 def test_settings_at_fault(ping: Any) -> None:
