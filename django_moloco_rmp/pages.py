@@ -199,11 +199,6 @@ def _referer(request: HttpRequest) -> SplitResult | None:
     return _parsed_once(header)
 
 
-@lru_cache(maxsize=MAX_KNOWN_PATHS)
-def _parsed_once(value: str) -> SplitResult | None:
-    return _parsed(value)
-
-
 def _parsed(value: str) -> SplitResult | None:
     if not value.isprintable():
         return None
@@ -217,6 +212,9 @@ def _parsed(value: str) -> SplitResult | None:
     # hostname is in lower case, and has lost brackets and user name.
     netloc = f"[{host}]" if ":" in host else host
     return parts._replace(netloc=netloc if port is None else f"{netloc}:{port}")
+
+
+_parsed_once = lru_cache(maxsize=MAX_KNOWN_PATHS)(_parsed)
 
 
 def _is_internal(request: HttpRequest, referer: SplitResult) -> bool | None:
