@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from django_moloco_rmp.devices import warm_up
+from django_moloco_rmp import devices, runners
 from django_moloco_rmp.shopper import Shopper, bound
 
 
@@ -28,8 +28,9 @@ class MolocoMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
-        # A tenth of a second now rather than in the first shopper's request.
-        warm_up()
+        # Tenths of a second now rather than in the first shopper's requests.
+        devices.warm_up()
+        runners.warm_up()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Answer the request, with a coroutine if the next in line is async."""

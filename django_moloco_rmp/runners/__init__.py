@@ -22,6 +22,11 @@ def prepare() -> None:
             import_string("django_moloco_rmp.runners.celery.adopt")()
 
 
+def warm_up() -> None:
+    """Import what the chosen runner needs, so that no request waits for it."""
+    thread.load()
+
+
 def wake(using: str, destination: str | None = None) -> None:
     """
     Tell the runner that the settings name of new events; nothing to do if another process runs it.

@@ -128,6 +128,7 @@ class Background:
     def _start(self) -> None:
         if self._thread is not None and self._thread.is_alive():
             return
+        load()
         with self._lock:
             if (self._thread is None or not self._thread.is_alive()) and not self.has_ended:
                 self._thread = threading.Thread(target=self._run, name="moloco-rmp", daemon=True)
@@ -193,7 +194,6 @@ class Background:
                     connection.close()
 
     def _made(self, using: str) -> Runner | None:
-        # Not by the request that starts it: the HTTP library takes tens of milliseconds to import.
         try:
             runner: Runner = import_string(RUNNERS[get_settings().relay])(
                 using,
@@ -335,6 +335,18 @@ def drain(**_: Any) -> None:
     Python calls it at its normal exit, and Celery as a receiver. Takes two seconds at most.
     """
     _present().stop()
+
+
+def load() -> None:
+    """
+    Import what the background thread will drive, a tenth of a second for the HTTP library.
+
+    Were it left to that thread, a child forked in the middle of it would inherit half a module, or
+    wait for the other half for ever.
+    """
+    # What is missing is for the thread to tell, and for the checks.
+    with suppress(Exception):
+        import_string(RUNNERS[get_settings().relay])
 
 
 def wake(using: str, destination: str | None) -> None:

@@ -29,6 +29,13 @@ def run_exit_hooks() -> None:
         hook()
 
 
+def note_import(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "import" and threading.current_thread() is not threading.main_thread():
+        imported.append(arguments[0])
+
+
+imported: list[str] = []
+sys.addaudithook(note_import)
 django.setup()
 
 from django.contrib.auth.models import Group  # noqa: E402
@@ -37,7 +44,6 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from django_moloco_rmp import track  # noqa: E402
 from django_moloco_rmp.models import OutboxEvent  # noqa: E402
-from django_moloco_rmp.runners.draining import drain_outbox  # noqa: E402
 from django_moloco_rmp.runners.thread import drain  # noqa: E402
 from tests.processes.goods import LAMP, SHOPPER  # noqa: E402
 
@@ -76,6 +82,8 @@ class Shop:
 
     def drain_outbox(self, seconds: str) -> None:
         """Do what a worker of a task queue does, for so long."""
+        from django_moloco_rmp.runners.draining import drain_outbox  # noqa: PLC0415  (see imports)
+
         drain_outbox(None, seconds=float(seconds))
 
     def emit_at_exit(self, *emit: str) -> None:
@@ -119,6 +127,10 @@ class Shop:
         """Return name and kind of each thread but the main one."""
         others = (each for each in threading.enumerate() if each is not threading.main_thread())
         return sorted([each.name, each.daemon] for each in others)
+
+    def imports(self) -> list[str]:
+        """Return the modules that other threads than the main one have imported."""
+        return imported
 
     def query(self) -> int:
         """Use the main thread's own connection."""

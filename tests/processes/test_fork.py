@@ -59,6 +59,17 @@ def test_a_fork_in_the_middle_of_a_statement_waits_for_a_second_and_goes_on(
     assert sorted(each["body"]["id"] for each in sandbox.events()) == sorted(emitted)
 
 
+def test_a_child_gets_no_half_imported_module(sandbox: SandboxServer) -> None:
+    with Shop(BASE_URL=sandbox.url) as shop:
+        shop("emit", "PAGE_VIEW")
+        shop("emit", "PURCHASE")
+        sandbox.wait_for(2, PATIENCE)
+        # Small ones of Django and of Python are left to the moment that a fork waits.
+        ours = {"django_moloco_rmp", "requests", "urllib3"}
+        assert [name for name in shop("imports") if name.split(".")[0] in ours] == []
+        shop.end()
+
+
 def test_a_process_of_multiprocessing_writes_what_is_buffered_at_its_end(
     sandbox: SandboxServer,
 ) -> None:

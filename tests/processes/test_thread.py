@@ -19,7 +19,7 @@ from django_moloco_rmp.sandbox import SandboxServer
 from tests.integration.visits import configured
 from tests.outbox.relays import HoldingServer
 from tests.outbox.samples import event, make_due, record
-from tests.processes.children import PATIENCE, Shop, manage, wait_until
+from tests.processes.children import PATIENCE, Shop, manage, started, wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
@@ -76,6 +76,15 @@ def test_where_others_send_there_is_no_thread(sandbox: SandboxServer, runner: st
         shop("emit")
         assert shop("threads") == []
     assert sandbox.events() == []
+
+
+@pytest.mark.parametrize(("runner", "is_loaded"), [("thread", True), ("command", False)])
+def test_a_server_that_sends_loads_what_it_takes_before_it_serves(
+    runner: str, is_loaded: bool
+) -> None:
+    code = "import sys, tests.processes.servers.wsgi; print('requests' in sys.modules)"
+    with started("-c", code, RELAY=runner) as process:
+        assert process.communicate(timeout=PATIENCE) == (f"{is_loaded}\n", "")
 
 
 def test_a_server_that_hangs_does_not_hold_up_the_end(sandbox: SandboxServer) -> None:
