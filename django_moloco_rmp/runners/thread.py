@@ -339,7 +339,7 @@ def drain(**_: Any) -> None:
 
 def load() -> None:
     """
-    Import what the background thread will drive, a tenth of a second for the HTTP library.
+    Import the chosen runner's module: a tenth of a second where that is the HTTP library.
 
     Were it left to that thread, a child forked in the middle of it would inherit half a module, or
     wait for the other half for ever.
