@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from django.utils.module_loading import import_string
 
-from django_moloco_rmp.conf import get_settings, named_relay
+from django_moloco_rmp.conf import get_settings, is_switched_off, named_relay
 from django_moloco_rmp.outbox import Entry
 from django_moloco_rmp.runners import thread
 
@@ -23,8 +23,9 @@ def prepare() -> None:
 
 
 def warm_up() -> None:
-    """Import what the chosen runner needs, so that no request waits for it."""
-    thread.load()
+    """Import what the chosen runner takes, where it may run, so that no request waits for it."""
+    if not (thread.in_test_run() or thread.is_threadless() or is_switched_off()):
+        thread.load()
 
 
 def wake(using: str, destination: str | None = None) -> None:

@@ -78,17 +78,25 @@ def publish(using: str) -> None:
         )
 
 
+def load() -> None:
+    """
+    Import what talks to the broker.
+
+    :raises ImproperlyConfigured: there is no Celery application
+    """
+    app = application()
+    with app.connection_for_write() as connection:
+        connection.transport  # noqa: B018
+    app.amqp.router  # noqa: B018
+
+
 def nudger(using: str, *, bell: Bell, drain_seconds: float, **_: Any) -> Nudger:
     """
     Return what nudges Celery's workers.
 
     :raises ImproperlyConfigured: there is no Celery application
     """
-    app = application()
-    # What these import is not to be imported in the middle of a fork.
-    with app.connection_for_write() as connection:
-        connection.transport  # noqa: B018
-    app.amqp.router  # noqa: B018
+    load()
     return Nudger(partial(publish, using), using, bell=bell, drain_seconds=drain_seconds)
 
 

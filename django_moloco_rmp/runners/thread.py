@@ -37,6 +37,11 @@ RUNNERS = {
     "celery": "django_moloco_rmp.runners.celery.nudger",
     "tasks": "django_moloco_rmp.runners.tasks.nudger",
 }
+# What imports the rest of what they take, where their modules do not by themselves.
+_LOADERS = {
+    "celery": "django_moloco_rmp.runners.celery.load",
+    "tasks": "django_moloco_rmp.runners.tasks.present_task",
+}
 #: Of these, those that only tell somebody else.
 QUEUES = ("celery", "tasks")
 #: Seconds that the end of the process waits for what is being written and sent.
@@ -339,14 +344,17 @@ def drain(**_: Any) -> None:
 
 def load() -> None:
     """
-    Import the chosen runner's module: a tenth of a second where that is the HTTP library.
+    Import what the chosen runner takes: tenths of a second for an HTTP library, or a broker's.
 
-    Were it left to that thread, a child forked in the middle of it would inherit half a module, or
+    Were it left to the thread, a child forked in the middle of it would inherit half a module, or
     wait for the other half for ever.
     """
     # What is missing is for the thread to tell, and for the checks.
     with suppress(Exception):
-        import_string(RUNNERS[get_settings().relay])
+        relay = get_settings().relay
+        import_string(RUNNERS[relay])
+        if relay in _LOADERS:
+            import_string(_LOADERS[relay])()
 
 
 def wake(using: str, destination: str | None) -> None:

@@ -59,14 +59,34 @@ def test_a_fork_in_the_middle_of_a_statement_waits_for_a_second_and_goes_on(
     assert sorted(each["body"]["id"] for each in sandbox.events()) == sorted(emitted)
 
 
-def test_a_child_gets_no_half_imported_module(sandbox: SandboxServer) -> None:
+def importers(shop: Shop, *packages: str) -> set[str]:
+    """The threads that have imported something of these packages."""
+    threads = shop("imports")
+    return {threads[name] for name in threads if name.split(".")[0] in packages}
+
+
+# A child forked in the middle of it would have half a module. Some small ones of Django and of
+# Python are left to the thread: they are done within the second that a fork waits.
+def test_the_thread_imports_neither_the_app_nor_the_http_library(sandbox: SandboxServer) -> None:
     with Shop(BASE_URL=sandbox.url) as shop:
         shop("emit", "PAGE_VIEW")
         shop("emit", "PURCHASE")
         sandbox.wait_for(2, PATIENCE)
-        # Small ones of Django and of Python are left to the moment that a fork waits.
-        ours = {"django_moloco_rmp", "requests", "urllib3"}
-        assert [name for name in shop("imports") if name.split(".")[0] in ours] == []
+        for package in ["django_moloco_rmp", "requests", "urllib3"]:
+            assert importers(shop, package) == {"MainThread"}
+        shop.end()
+
+
+def test_the_thread_does_not_import_what_talks_to_a_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Nobody listens there: what is imported comes before the first word.
+    monkeypatch.setenv("SHOP_BROKER_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("SHOP_QUEUE", "nobody's")
+    with Shop(RELAY="celery") as shop:
+        shop("emit", "PURCHASE")
+        shop("drain")
+        assert importers(shop, "django_moloco_rmp", "redis") == {"MainThread"}
         shop.end()
 
 

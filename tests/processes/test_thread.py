@@ -78,12 +78,21 @@ def test_where_others_send_there_is_no_thread(sandbox: SandboxServer, runner: st
     assert sandbox.events() == []
 
 
-@pytest.mark.parametrize(("runner", "is_loaded"), [("thread", True), ("command", False)])
+@pytest.mark.parametrize(
+    ("first", "settings", "is_loaded"),
+    [
+        ("", {}, True),
+        ("", {"RELAY": "command"}, False),
+        ("", {"ENABLED": False}, False),
+        ("import django.test.utils as it; it.setup_test_environment(); ", {}, False),
+    ],
+    ids=["thread", "command", "switched off", "test run"],
+)
 def test_a_server_that_sends_loads_what_it_takes_before_it_serves(
-    runner: str, is_loaded: bool
+    first: str, settings: dict[str, Any], is_loaded: bool
 ) -> None:
     code = "import sys, tests.processes.servers.wsgi; print('requests' in sys.modules)"
-    with started("-c", code, RELAY=runner) as process:
+    with started("-c", f"import django; django.setup(); {first}{code}", **settings) as process:
         assert process.communicate(timeout=PATIENCE) == (f"{is_loaded}\n", "")
 
 
